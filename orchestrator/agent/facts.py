@@ -1,0 +1,94 @@
+"""Everything that one host says about itself, as the controller's model `Facts` wants it."""
+
+from __future__ import annotations
+
+import os
+
+from .deployment import load_stamp
+from .errors import AgentError
+from .facts_gpus import find_gpus
+from .facts_system import describe_system
+from .facts_tools import find_compilers, find_ninja, find_nvcc, has_libaio
+from .gathering import gather
+from .interpreter import describe_interpreter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .cache import Cache
+    from .processes import Children
+    from .request import Request
+
+
+def facts(request: Request) -> dict[str, Any]:
+    """Return this host's facts; `python` is the target interpreter's path or name. A missing tool is a fact."""
+    python = request.value("python", str)
+    children = request.children
+    found, gpus, nvcc, compilers, ninja = gather(
+        lambda: _try_interpreter(python, children),
+        lambda: find_gpus(children),
+        lambda: find_nvcc(children),
+        lambda: find_compilers(children),
+        lambda: find_ninja(children, beside=os.path.dirname(os.path.expanduser(python))),
+    )
+    interpreter, interpreter_error = found
+    notes = [*gpus.notes, *_notes(request.cache, interpreter, gpus.accelerator)]
+    return {
+        "system": describe_system(),
+        "accelerator": gpus.accelerator,
+        "gpus": gpus.gpus,
+        "nvcc": nvcc.tool,
+        "cuda_home": nvcc.cuda_home,
+        "compilers": compilers,
+        "ninja": ninja,
+        "has_libaio": has_libaio(),
+        "disks": _disks(request.cache, interpreter),
+        "interpreter": interpreter,
+        "interpreter_error": interpreter_error,
+        "stamp": interpreter and load_stamp(request.cache, interpreter["prefix"]),
+        "cached_wheels": request.cache.wheels(),
+        "notes": notes,
+    }
+
+
+def _try_interpreter(python: str, children: Children) -> tuple[dict[str, Any] | None, str | None]:
+    try:
+        return describe_interpreter(python, children), None
+    except AgentError as error:
+        return None, error.message
+
+
+def _notes(cache: Cache, interpreter: dict[str, Any] | None, accelerator: str) -> list[str]:
+    notes = [] if cache.note is None else [cache.note]
+    torch = interpreter and interpreter["torch"]
+    if torch and accelerator == "cuda" and torch["cuda"] is None:
+        notes.append(f"this host has NVIDIA GPUs, but its torch {torch['version']} was built without CUDA")
+    if torch and accelerator == "rocm" and torch["hip"] is None:
+        notes.append(f"this host has AMD GPUs, but its torch {torch['version']} was built without ROCm")
+    return notes
+
+
+def _disks(cache: Cache, interpreter: dict[str, Any] | None) -> list[dict[str, Any]]:
+    disks = [
+        _disk("cache", cache.folder, filesystem_id=cache.filesystem_id()),
+        _disk("tmp", os.environ.get("TMPDIR") or "/tmp"),  # noqa: S108 - its free space is read, nothing is written
+    ]
+    if interpreter is not None:
+        disks.insert(1, _disk("site-packages", interpreter["platlib"]))
+    return [disk for disk in disks if disk is not None]
+
+
+def _disk(role: str, path: str, *, filesystem_id: str | None = None) -> dict[str, Any] | None:
+    try:
+        return {"role": role, "path": path, "free_bytes": free_bytes(path), "filesystem_id": filesystem_id}
+    except OSError:
+        return None
+
+
+def free_bytes(path: str) -> int:
+    """Return what this user may still write at `path`, or where it will be made. Raises OSError."""
+    while not os.path.exists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize

@@ -1,0 +1,1 @@
+"""What a wheel really contains, and whether it fits a host."""

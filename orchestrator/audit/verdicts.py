@@ -1,0 +1,141 @@
+"""Decides whether a wheel fits a host, and says with evidence why not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from orchestrator.audit.shared_objects import version_order
+from orchestrator.model.facts import Facts, Gpu
+from orchestrator.model.signature import Accelerator, CpuLevel
+from orchestrator.model.wheels import Manifest, OpRecord
+
+NVIDIA_ARCH = re.compile(r"sm_(?P<major>\d+)(?P<minor>\d)(?P<suffix>[af]?)")
+
+
+class Aspect(str, Enum):
+    """What of a host a wheel depends on."""
+
+    PYTHON = "python"
+    MACHINE = "machine"
+    CPU = "cpu"
+    GLIBC = "glibc"
+    GLIBCXX = "glibcxx"
+    TORCH = "torch"
+    ACCELERATOR = "accelerator"
+    GPU_ARCH = "gpu-arch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """One reason why a wheel would not work on a host."""
+
+    aspect: Aspect
+    evidence: str
+    """What the wheel needs and what the host has: `cpu_adam needs GLIBC_2.38, the host has 2.36`."""
+
+
+def audit(manifest: Manifest, facts: Facts) -> tuple[Misfit, ...]:
+    """Return every reason why this wheel would not work on this host; empty: it fits."""
+    checks = (_python, _machine, _cpu, _libraries, _torch, _gpus)
+    return tuple(misfit for check in checks for misfit in check(manifest, facts))
+
+
+def _python(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
+    needs = manifest.signature.python_tag
+    if facts.interpreter is None:
+        reason = facts.interpreter_error or "none was found"
+        yield Misfit(aspect=Aspect.PYTHON, evidence=f"built for {needs}, the host has no interpreter: {reason}")
+    elif facts.interpreter.abi_tag != needs:
+        has = f"{facts.interpreter.abi_tag} ({facts.interpreter.executable})"
+        yield Misfit(aspect=Aspect.PYTHON, evidence=f"built for {needs}, the host has {has}")
+
+
+def _machine(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
+    needs, has = manifest.signature.machine, facts.system.machine
+    if needs != has:
+        yield Misfit(aspect=Aspect.MACHINE, evidence=f"built for {needs}, the host is {has}")
+
+
+def _cpu(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
+    needs, has = manifest.signature.cpu_level, facts.system.cpu_level
+    is_known = has is not CpuLevel.OTHER or needs is CpuLevel.OTHER
+    if needs.machine in ("", facts.system.machine) and not (is_known and has.rank >= needs.rank):
+        evidence = f"uses {needs.value} instructions, the host has {has.value} ({facts.system.cpu_model})"
+        yield Misfit(aspect=Aspect.CPU, evidence=evidence)
+
+
+def _libraries(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
+    """Compare the symbol versions that were found in the files; the signature's floors are only the builder's."""
+    floors = (
+        (Aspect.GLIBC, "GLIBC", manifest.glibc, facts.system.glibc),
+        (Aspect.GLIBCXX, "GLIBCXX", manifest.glibcxx, facts.system.glibcxx),
+    )
+    for aspect, prefix, needs, has in floors:
+        if needs and (has is None or version_order(has) < version_order(needs)):
+            who = _ops_with(manifest.ops, aspect, needs) or "the wheel"
+            evidence = f"{who} needs {prefix}_{needs}, the host has {has or 'none'}"
+            yield Misfit(aspect=aspect, evidence=evidence)
+
+
+def _ops_with(ops: Iterable[OpRecord], aspect: Aspect, version: str) -> str:
+    found = [op.name for op in ops if (op.glibc if aspect is Aspect.GLIBC else op.glibcxx) == version]
+    return ", ".join(found)
+
+
+def _torch(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
+    if facts.interpreter is None:
+        return
+    built, torch = manifest.signature, facts.interpreter.torch
+    if torch is None:
+        yield Misfit(aspect=Aspect.TORCH, evidence=f"built for torch {built.torch_version}, the host has no torch")
+        return
+    pairs = (
+        ("torch", built.torch_version, torch.version),
+        ("a torch for CUDA", built.torch_cuda, torch.cuda),
+        ("a torch for HIP", built.torch_hip, torch.hip),
+        ("a torch with C++11 ABI", _word(built.cxx11_abi), _word(torch.cxx11_abi)),
+    )
+    for what, needs, has in pairs:
+        if needs != has:
+            evidence = f"built for {what} {needs or 'none'}, the host has {has or 'none'}"
+            yield Misfit(aspect=Aspect.TORCH, evidence=evidence)
+
+
+def _word(value: bool) -> str:  # noqa: FBT001 - it turns a boolean into its word
+    return "on" if value else "off"
+
+
+def _gpus(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
+    built = manifest.signature
+    if built.accelerator is Accelerator.CPU:
+        return
+    if built.accelerator is not facts.accelerator:
+        evidence = f"built for {built.accelerator.value}, the host has {facts.accelerator.value}"
+        yield Misfit(aspect=Aspect.ACCELERATOR, evidence=evidence)
+        return
+    for arch, name in dict.fromkeys((_arch_of(gpu), gpu.name) for gpu in facts.gpus):
+        if arch and not any(_runs_on(code, arch) for code in built.gpu_archs):
+            holds = ", ".join(built.gpu_archs) or "no GPU code"
+            yield Misfit(aspect=Aspect.GPU_ARCH, evidence=f"holds {holds}, the host has {arch} ({name})")
+
+
+def _arch_of(gpu: Gpu) -> str | None:
+    if gpu.compute_capability:
+        return "sm_" + gpu.compute_capability.replace(".", "")
+    return gpu.gfx
+
+
+def _runs_on(code: str, arch: str) -> bool:
+    """Whether code for one arch runs on a GPU of another.
+
+    NVIDIA: same major, minor not above the GPU's; `sm_90a` on its own number only (CUDA C++ Programming Guide,
+    "Binary Compatibility" and "Feature Set Compatibility"). AMD: the same arch.
+    """
+    built, gpu = NVIDIA_ARCH.fullmatch(code), NVIDIA_ARCH.fullmatch(arch)
+    if not built or not gpu:
+        return code == arch
+    is_minor_fine = built["minor"] == gpu["minor"] if built["suffix"] == "a" else built["minor"] <= gpu["minor"]
+    return built["major"] == gpu["major"] and is_minor_fine

@@ -1,0 +1,136 @@
+"""Reads what any DeepSpeed wheel contains, ours or not."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from email.parser import BytesParser
+from pathlib import Path
+from typing import TypeVar
+from zipfile import BadZipFile
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from wheel.wheelfile import WheelError, WheelFile
+
+from orchestrator.audit.shared_objects import SharedObject, read_shared_object
+from orchestrator.errors import StoreError
+from orchestrator.model.codec import DocumentError, from_document
+from orchestrator.model.wheels import MANIFEST_NAME, MANIFEST_SCHEMA, Manifest
+
+T = TypeVar("T")
+
+BUILD_RECORD = "deepspeed/git_version_info_installed.py"
+"""Written by DeepSpeed's setup.py (0.8 to 0.19): plain assignments of literals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelContents:
+    """What a wheel says and holds."""
+
+    filename: str
+    name: str
+    """Normalised: `deepspeed`."""
+    version: str
+    tags: tuple[str, ...]
+    """Sorted: `cp311-cp311-linux_x86_64`; from the file's name."""
+    requires: tuple[str, ...] = ()
+    """Its Requires-Dist lines."""
+    requires_python: str | None = None
+    shared_objects: Mapping[str, SharedObject] = field(default_factory=dict)
+    """Path inside the wheel → what it needs."""
+    installed_ops: Mapping[str, bool] = field(default_factory=dict)
+    """What DeepSpeed itself believes to be built; empty when it does not say."""
+    accelerator: str | None = None
+    torch: Mapping[str, str] = field(default_factory=dict)
+    """DeepSpeed's record of torch: `version`, `cuda_version`, `hip_version` as major.minor; `0.0` is none."""
+    manifest: Manifest | None = None
+    """None: not built by dsdeploy, or by one whose manifest this one cannot read."""
+
+
+def read_wheel(path: Path) -> WheelContents:
+    """Read a wheel, all of it checked against its RECORD.
+
+    Raises StoreError when the file is no wheel or is damaged.
+    """
+    try:
+        return _read(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (WheelError, InvalidWheelFilename, BadZipFile, zlib.error, ValueError, EOFError) as error:
+        raise StoreError(f"{path}: is not a whole wheel: {error}", hint="build or copy it again") from error
+
+
+def _read(path: Path) -> WheelContents:
+    name, version, _build, tags = parse_wheel_filename(path.name)
+    shared_objects, texts = {}, {}
+    with WheelFile(path) as wheel:
+        for member in wheel.namelist():
+            content = wheel.read(member)
+            if member.endswith(".so"):
+                shared_objects[member] = _shared_object(member, content)
+            elif member == BUILD_RECORD or member.startswith(f"{wheel.dist_info_path}/"):
+                texts[Path(member).name] = content
+        _check_nothing_is_lost(texts["RECORD"], wheel.namelist())
+    metadata = BytesParser().parsebytes(texts.get("METADATA", b""), headersonly=True)
+    record = _assignments(texts.get(Path(BUILD_RECORD).name, b""))
+    return WheelContents(
+        filename=path.name,
+        name=name,
+        version=str(version),
+        tags=tuple(sorted(str(tag) for tag in tags)),
+        requires=_values(metadata, "Requires-Dist"),
+        requires_python=next(iter(_values(metadata, "Requires-Python")), None),
+        shared_objects=shared_objects,
+        installed_ops=_entries(record, "installed_ops", bool),
+        accelerator=str(record.get("accelerator_name") or "") or None,
+        torch=_entries(record, "torch_info", str),
+        manifest=_manifest(texts.get(MANIFEST_NAME)),
+    )
+
+
+def _shared_object(member: str, content: bytes) -> SharedObject:
+    try:
+        return read_shared_object(content)
+    except ValueError as error:
+        raise ValueError(f"{member}: {error}") from error
+
+
+def _check_nothing_is_lost(record: bytes, members: list[str]) -> None:
+    lost = {row[0] for row in csv.reader(record.decode().splitlines()) if row} - set(members)
+    if lost:
+        raise WheelError(f"RECORD names {min(lost)}, which is not in it")
+
+
+def _values(metadata: Message, header: str) -> tuple[str, ...]:
+    return tuple(str(value) for value in metadata.get_all(header, ()))
+
+
+def _assignments(source: bytes) -> dict[str, object]:
+    """Return the `name=literal` lines of a module without running it."""
+    return {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+
+
+def _entries(record: dict[str, object], name: str, kind: type[T]) -> dict[str, T]:
+    """Return the entries of a recorded dict whose value is a `kind`."""
+    entries = record.get(name)
+    pairs = entries.items() if isinstance(entries, dict) else ()
+    return {str(key): value for key, value in pairs if isinstance(value, kind)}
+
+
+def _manifest(text: bytes | None) -> Manifest | None:
+    document = json.loads(text) if text else None
+    if not isinstance(document, dict) or document.get("schema") != MANIFEST_SCHEMA:
+        return None
+    try:
+        return from_document(Manifest, document)
+    except DocumentError:
+        return None

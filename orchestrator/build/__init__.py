@@ -1,0 +1,1 @@
+"""Turns one signature into one wheel, on a host or on the controller alike."""

@@ -1,0 +1,64 @@
+"""Makes the wheel that setup.py left a finished one: manifest inside, torch pinned, equal bytes for equal contents."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+from packaging.requirements import Requirement
+from wheel.wheelfile import WheelFile
+
+from orchestrator.build.version import torch_minor
+from orchestrator.model.codec import canonical_json
+from orchestrator.model.wheels import MANIFEST_NAME, Manifest
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The first date that a zip file knows."""
+
+
+def finish_wheel(draft: Path, folder: Path, manifest: Manifest) -> Path:
+    """Write the finished wheel into a new `folder`, under the draft's name, and return its path."""
+    with WheelFile(draft) as source:
+        metadata, record = f"{source.dist_info_path}/METADATA", source.record_path
+        modes = {member.filename: member.external_attr for member in source.infolist() if not member.is_dir()}
+        members = {name: source.read(name) for name in modes if name != record}
+    members[metadata] = pin_torch(members[metadata].decode(), manifest.signature.torch_version).encode()
+    added = record.replace("RECORD", MANIFEST_NAME)
+    members[added], modes[added] = canonical_json(manifest), modes[metadata]
+    names = sorted(members, key=lambda name: (".dist-info/" in name, name))  # dist-info last, as PEP 427 recommends
+    folder.mkdir()
+    with ZipFile(folder / draft.name, "w") as target:
+        for name in names:
+            _add(target, name, members[name], modes[name])
+        rows = [f"{name},{_digest(members[name])},{len(members[name])}\n" for name in names]
+        _add(target, record, "".join([*rows, f"{record},,\n"]).encode(), modes[record])
+    return folder / draft.name
+
+
+def pin_torch(metadata: str, torch_version: str) -> str:
+    """Return the METADATA text with its unconditional requirement of torch narrowed to torch's minor version."""
+    pinned = f"Requires-Dist: torch=={torch_minor(torch_version)}.*"
+    headers, blank, description = metadata.partition("\n\n")
+    lines = [line for line in headers.split("\n") if not _requires_torch(line)]
+    return "\n".join([*lines, pinned]) + blank + description
+
+
+def _requires_torch(line: str) -> bool:
+    if not line.startswith("Requires-Dist:"):
+        return False
+    requirement = Requirement(line.partition(":")[2])
+    return requirement.name == "torch" and requirement.marker is None
+
+
+def _add(target: ZipFile, name: str, content: bytes, mode: int) -> None:
+    """Add a member without a date of its own: `wheel` itself would date RECORD by the clock."""
+    member = ZipInfo(name, date_time=_EPOCH)
+    member.external_attr = mode
+    target.writestr(member, content, ZIP_DEFLATED)
+
+
+def _digest(content: bytes) -> str:
+    """Return the digest as RECORD has it (PEP 376, PEP 427)."""
+    return "sha256=" + urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()

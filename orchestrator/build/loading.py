@@ -1,0 +1,36 @@
+"""Loads every compiled op in the build environment, before anybody else has to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from orchestrator.build.steps import result_of
+from orchestrator.build.tree import Tree
+from orchestrator.errors import BuildError
+from orchestrator.ports import Command
+
+
+def load_ops(tree: Tree, modules: Mapping[str, str]) -> None:
+    """Load every op of the tree in a process of its own; raises BuildError with all that do not load.
+
+    `modules` is op → import name, in the order of DeepSpeed's own list.
+    """
+    ops = [
+        {
+            "op": spec.name,
+            "module": modules[spec.name],
+            "after": [modules[name] for name in spec.depends_on if name in modules],
+        }
+        for spec in tree.order.built_specs
+        if not spec.is_empty
+    ]
+    command = Command(
+        argv=(tree.environment.python, tree.shop.send_driver("load_ops"), json.dumps(ops)),
+        cwd=tree.folder,
+        environment=tree.environment.variables,
+    )
+    errors = result_of(tree.shop.run("loading", command))
+    faults = [f"{op}: {error}" for op, error in errors.items() if error]
+    if faults:
+        raise BuildError("compiled, but cannot be loaded:\n  " + "\n  ".join(faults))

@@ -1,0 +1,110 @@
+"""Options that mean the same in every command, and the decorator that spreads them into a signature."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """Which hosts, and how to reach them."""
+
+    hostfile: Annotated[
+        Path | None,
+        typer.Option("-H", "--hostfile", help="DeepSpeed hostfile. Default: $DSDEPLOY_HOSTFILE, then /job/hostfile."),
+    ] = None
+    include: Annotated[str, typer.Option("-i", "--include", help="Only these: DeepSpeed's 'host:0,2@host2'.")] = ""
+    exclude: Annotated[str, typer.Option("-e", "--exclude", help="All but these, same syntax.")] = ""
+    python: Annotated[
+        str | None,
+        typer.Option(help="Target interpreter on the hosts; `python=` in the hostfile wins. Default: python3."),
+    ] = None
+    ssh_config: Annotated[Path | None, typer.Option(help="OpenSSH client configuration. Default: ~/.ssh/config.")] = (
+        None
+    )
+    accept_new_host_keys: Annotated[
+        bool,
+        typer.Option(
+            "--accept-new-host-keys", help="Trust and remember keys of hosts never seen; changed keys are refused."
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """How to answer."""
+
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the result, failures and notes.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Also what is said on every connection.")] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Building:
+    """What to build, and where."""
+
+    recipe: Annotated[
+        str, typer.Option("-r", "--recipe", help="A recipe's name (`dsdeploy recipe list`) or a YAML file.")
+    ] = "training"
+    builder: Annotated[
+        str, typer.Option(help="Where to compile: auto (a host of the group, else here), controller, or a host.")
+    ] = "auto"
+    strategy: Annotated[
+        str | None,
+        typer.Option(help="per-op (default), or upstream: DeepSpeed's literal setup.py command, to compare."),
+    ] = None
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", min=1, help="Compilers at once. Default: by cores and memory.")
+    ] = None
+    force: Annotated[bool, typer.Option("--force", help="Install again where the right wheel is in place already.")] = (
+        False
+    )
+
+
+def spread(command: Callable[..., object]) -> Callable[..., object]:
+    """Replace each parameter that is a group of options above by the options themselves.
+
+    Typer reads one parameter per option; commands want the group as one value.
+    """
+    groups: dict[str, type] = {}
+    parameters: list[inspect.Parameter] = []
+    hints = typing.get_type_hints(command, include_extras=True)
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind = hints[name]
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            groups[name] = kind
+            parameters.extend(_options_of(kind))
+        else:
+            parameters.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def spread_command(**values: Any) -> object:  # noqa: ANN401 - whatever typer parsed
+        grouped = {
+            name: kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+            for name, kind in groups.items()
+        }
+        return command(**grouped, **values)
+
+    spread_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    spread_command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del spread_command.__wrapped__  # inspect must see the spread signature
+    return spread_command
+
+
+def _options_of(kind: type) -> list[inspect.Parameter]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in dataclasses.fields(kind)
+    ]

@@ -1,0 +1,1 @@
+"""Text into model: hostfiles, filters, recipes, the op catalogue, settings."""

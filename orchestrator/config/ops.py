@@ -1,0 +1,37 @@
+"""The ops that DeepSpeed can compile, from the catalogue beside this module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import yaml
+from packaging.specifiers import SpecifierSet
+
+from orchestrator.model.codec import from_document
+from orchestrator.model.ops import Need, OpSpec
+from orchestrator.model.signature import Accelerator
+
+
+def load_op_catalogue() -> tuple[OpSpec, ...]:
+    """Return every op of every known DeepSpeed version, one value per accelerator."""
+    text = resources.files(__package__).joinpath("ops.yaml").read_text(encoding="utf-8")
+    return tuple(spec for entry in yaml.safe_load(text) for spec in _specs_of(entry))
+
+
+def ops_for(catalogue: Sequence[OpSpec], version: str, accelerator: Accelerator) -> tuple[OpSpec, ...]:
+    """Return the ops that a DeepSpeed version (PEP 440) has on an accelerator, in catalogue order."""
+    return tuple(
+        spec
+        for spec in catalogue
+        if spec.accelerator is accelerator and SpecifierSet(spec.deepspeed).contains(version, prereleases=True)
+    )
+
+
+def _specs_of(entry: Mapping[str, Any]) -> Iterator[OpSpec]:
+    for accelerator in from_document(tuple[Accelerator, ...], entry["accelerators"]):
+        # HIP sources are compiled by ROCm's own compiler.
+        unneeded = Need.NVCC if accelerator is Accelerator.ROCM else None
+        needs = [need for need in entry.get("needs", []) if need != unneeded]
+        yield from_document(OpSpec, {**entry, "accelerator": accelerator.value, "needs": needs})

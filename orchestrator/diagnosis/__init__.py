@@ -1,0 +1,1 @@
+"""Log text into cause and fix."""

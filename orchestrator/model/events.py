@@ -1,0 +1,105 @@
+"""What workers say while they work; one reporter draws it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Stage(str, Enum):
+    """The steps of a run, in order."""
+
+    PROBE = "probe"
+    BUILD = "build"
+    FAN_OUT = "fan out"
+    STAGE = "stage"
+    ACTIVATE = "activate"
+    VERIFY = "verify"
+    COMMIT = "commit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStarted:
+    """A stage begins on `total` hosts (or, for BUILD, signatures)."""
+
+    stage: Stage
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFinished:
+    """A stage ended; failures were told by HostFinished."""
+
+    stage: Stage
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostProgress:
+    """A host works: what on, and how far in bytes when that is known."""
+
+    stage: Stage
+    host: str
+    text: str = ""
+    done_bytes: int | None = None
+    total_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFinished:
+    """A host ended a stage."""
+
+    stage: Stage
+    host: str
+    is_ok: bool
+    text: str = ""
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildStep:
+    """A build works at something that is no op: `environment`, `source`, `wheel`."""
+
+    wheel: str
+    """The signature's label."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpStarted:
+    """One op begins to compile."""
+
+    wheel: str
+    op: str
+    total: int
+    """How many ops this wheel compiles."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpFinished:
+    """One op was compiled, or failed to."""
+
+    wheel: str
+    op: str
+    is_ok: bool
+    elapsed_s: float
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something a person should know; `hint` says what to do about it."""
+
+    text: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """A line for `--debug` only."""
+
+    source: str
+    text: str
+
+
+Event = StageStarted | StageFinished | HostProgress | HostFinished | BuildStep | OpStarted | OpFinished | Note | LogLine

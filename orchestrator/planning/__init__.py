@@ -1,0 +1,1 @@
+"""Pure decisions: facts, recipe and store content in, a plan out."""

@@ -1,0 +1,1 @@
+"""Everything that a person or a program sees: events drawn as they come, tables, and JSON documents."""

@@ -1,0 +1,123 @@
+"""The JSON documents of `--json`, one schema each; a field may be added, never change its meaning.
+
+Hosts appear by name, in hostfile order; times are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.errors import DsdeployError
+from orchestrator.model.codec import to_document
+from orchestrator.model.deployment import DeploymentResult
+from orchestrator.model.facts import Facts
+from orchestrator.model.hosts import Host
+from orchestrator.model.outcome import Outcome, Outcomes
+from orchestrator.model.plan import DeployPlan
+from orchestrator.model.recipe import Recipe
+from orchestrator.model.verification import Verification
+from orchestrator.model.wheels import Artifact
+from orchestrator.planning.differences import differences
+from orchestrator.planning.grouping import Grouping
+
+Document = dict[str, Any]
+
+
+def hosts_document(hosts: Sequence[Host]) -> Document:
+    """Return `dsdeploy.hosts/1`: the hosts that were chosen, with their slots and extra words."""
+    return {"schema": "dsdeploy.hosts/1", "hosts": to_document(tuple(hosts))}
+
+
+def probe_document(outcomes: Outcomes[Facts], grouping: Grouping) -> Document:
+    """Return `dsdeploy.probe/1`: all facts, the groups and what makes them differ, who is rejected and why."""
+    groups = [
+        {"label": group.signature.label, "signature": to_document(group.signature), "hosts": list(group.hosts)}
+        for group in grouping.groups
+    ]
+    return {
+        "schema": "dsdeploy.probe/1",
+        "hosts": {outcome.host: to_document(outcome.value) for outcome in outcomes.items if outcome.is_ok},
+        "groups": groups,
+        "differences": to_document(differences(grouping.groups)),
+        "rejected": to_document(grouping.rejected),
+        "failures": _failures(outcomes.failed),
+    }
+
+
+def plan_document(plan: DeployPlan) -> Document:
+    """Return `dsdeploy.plan/1`: the plan itself; `from_document(DeployPlan, …)` reads it back."""
+    return dict(to_document(plan))
+
+
+def verify_document(verifications: Mapping[str, Verification], failures: Sequence[Outcome[object]] = ()) -> Document:
+    """Return `dsdeploy.verify/1`: each host's checks and op report, and the hosts that could not be verified."""
+    return {
+        "schema": "dsdeploy.verify/1",
+        "hosts": {host: _verification(verification) for host, verification in verifications.items()},
+        "failures": _failures(failures),
+    }
+
+
+def provision_document(plan: DeployPlan, result: DeploymentResult, elapsed_s: float) -> Document:
+    """Return `dsdeploy.provision/1`: the plan, and what became of it on every host."""
+    return {
+        "schema": "dsdeploy.provision/1",
+        "deployment": result.deployment,
+        "exit_code": result.exit_code.value,
+        "elapsed_s": elapsed_s,
+        "plan": plan_document(plan),
+        "built": to_document(result.built),
+        "deliveries": to_document(result.deliveries),
+        "verifications": {host: _verification(each) for host, each in result.verifications.items()},
+        "committed": list(result.committed),
+        "changed": list(result.changed),
+        "failures": _failures(result.failures),
+    }
+
+
+def store_document(artifacts: Sequence[Artifact]) -> Document:
+    """Return `dsdeploy.store/1`: wheels with their whole manifests."""
+    return {"schema": "dsdeploy.store/1", "wheels": to_document(tuple(artifacts))}
+
+
+def recipe_document(recipe: Recipe) -> Document:
+    """Return `dsdeploy.recipe/1`: the recipe and the digest that goes into its build keys."""
+    return {"schema": "dsdeploy.recipe/1", "recipe": to_document(recipe), "digest": recipe.digest()}
+
+
+def error_document(error: DsdeployError) -> Document:
+    """Return `dsdeploy.error/1`: an error that ended the whole run; its kind is the exit code's name."""
+    return {
+        "schema": "dsdeploy.error/1",
+        "error": {
+            "kind": error.exit_code.name.lower(),
+            "message": error.message,
+            "hint": error.hint,
+            "exit_code": error.exit_code.value,
+        },
+    }
+
+
+def _verification(verification: Verification) -> Document:
+    return {"is_good": verification.is_good, **to_document(verification)}
+
+
+def _failures(outcomes: Sequence[Outcome[object]]) -> list[Document]:
+    return [
+        {"host": outcome.host, "elapsed_s": outcome.elapsed_s, **to_document(outcome.failure)}
+        for outcome in outcomes
+        if outcome.failure
+    ]
+
+
+def recipes_document(recipes: Sequence[tuple[str, str, str]]) -> Document:
+    """Return `dsdeploy.recipes/1`: name, summary and path of each recipe that can be chosen by name."""
+    rows = [{"name": name, "summary": summary, "path": path} for name, summary, path in recipes]
+    return {"schema": "dsdeploy.recipes/1", "recipes": rows}
+
+
+def findings_document(findings: Sequence[tuple[str, str, str | None]]) -> Document:
+    """Return `dsdeploy.findings/1`: path, problem and hint of what is wrong in the store."""
+    rows = [{"path": path, "problem": problem, "hint": hint} for path, problem, hint in findings]
+    return {"schema": "dsdeploy.findings/1", "findings": rows}

@@ -1,0 +1,176 @@
+"""What goes on at this moment, folded from events; no terminal, no clock."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from orchestrator.model.events import (
+    BuildStep,
+    Event,
+    HostFinished,
+    HostProgress,
+    OpFinished,
+    OpStarted,
+    Stage,
+    StageFinished,
+    StageStarted,
+)
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One thing that goes on: a host in a stage, or an op of a wheel."""
+
+    started_s: float
+    """On the clock of whoever folds, like every `_s` moment here."""
+    text: str = ""
+    done_bytes: int = 0
+    total_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelProgress:
+    """One wheel in the making."""
+
+    started_s: float
+    step: str = ""
+    """What it works at beside ops: `environment`, `source`, `wheel`."""
+    total: int = 0
+    """How many ops it compiles; 0 until that is known."""
+    finished: int = 0
+    running: Mapping[str, Work] = field(default_factory=dict)
+    """By op, in the order of their start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageProgress:
+    """One stage: who has ended, who is at it. In BUILD a host's place is taken by a wheel's label."""
+
+    stage: Stage
+    total: int
+    started_s: float
+    finished: int = 0
+    failed: tuple[str, ...] = ()
+    running: Mapping[str, Work] = field(default_factory=dict)
+    """By host, in the order of their start."""
+    wheels: Mapping[str, WheelProgress] = field(default_factory=dict)
+    """BUILD only: the wheels that have not ended, by label."""
+    op_count: int = 0
+    """BUILD only: how many ops were compiled."""
+    arrived_bytes: int = 0
+    """What the hosts that ended well have received."""
+    first_byte_s: float | None = None
+    elapsed_s: float | None = None
+    """None while the stage goes on."""
+
+    @property
+    def done_bytes(self) -> int:
+        """Bytes that have arrived so far, on all hosts."""
+        return self.arrived_bytes + sum(work.done_bytes for work in self.running.values())
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes that are to arrive, on all hosts that have said so."""
+        return self.arrived_bytes + sum(work.total_bytes for work in self.running.values())
+
+    def rate(self, now_s: float) -> float:
+        """Return bytes per second since the first byte; 0 before it."""
+        if self.first_byte_s is None or now_s <= self.first_byte_s:
+            return 0.0
+        return self.done_bytes / (now_s - self.first_byte_s)
+
+    def remaining_s(self, now_s: float) -> float | None:
+        """Return how long the rest takes at this rate; None while there is no rate."""
+        rate = self.rate(now_s)
+        return (self.total_bytes - self.done_bytes) / rate if rate else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Every stage of the run so far."""
+
+    stages: Mapping[Stage, StageProgress] = field(default_factory=dict)
+
+    @property
+    def running(self) -> tuple[StageProgress, ...]:
+        """The stages that have not ended, in the order of their start."""
+        return tuple(stage for stage in self.stages.values() if stage.elapsed_s is None)
+
+
+def fold(progress: Progress, event: Event, now_s: float) -> Progress:
+    """Return the progress after `event`, which came at `now_s`; notes and log lines change nothing."""
+    match event:
+        case StageStarted():
+            started = StageProgress(stage=event.stage, total=event.total, started_s=now_s)
+            return Progress(stages={**_without(progress.stages, event.stage), event.stage: started})
+        case StageFinished():
+            ended = dataclasses.replace(_stage(progress, event.stage, now_s), elapsed_s=event.elapsed_s)
+            return _with_stage(progress, ended)
+        case HostProgress():
+            return _with_stage(progress, _host_works(_stage(progress, event.stage, now_s), event, now_s))
+        case HostFinished():
+            return _with_stage(progress, _host_ended(_stage(progress, event.stage, now_s), event))
+        case BuildStep() | OpStarted() | OpFinished():
+            return _with_stage(progress, _wheel_works(_stage(progress, Stage.BUILD, now_s), event, now_s))
+        case _:
+            return progress
+
+
+def _host_works(stage: StageProgress, event: HostProgress, now_s: float) -> StageProgress:
+    before = stage.running.get(event.host) or Work(started_s=now_s)
+    work = Work(
+        started_s=before.started_s,
+        text=event.text,
+        done_bytes=before.done_bytes if event.done_bytes is None else event.done_bytes,
+        total_bytes=before.total_bytes if event.total_bytes is None else event.total_bytes,
+    )
+    first_byte_s = stage.first_byte_s
+    if first_byte_s is None and work.total_bytes:
+        first_byte_s = now_s
+    return dataclasses.replace(stage, running={**stage.running, event.host: work}, first_byte_s=first_byte_s)
+
+
+def _host_ended(stage: StageProgress, event: HostFinished) -> StageProgress:
+    work = stage.running.get(event.host)
+    return dataclasses.replace(
+        stage,
+        finished=stage.finished + 1,
+        failed=stage.failed if event.is_ok else (*stage.failed, event.host),
+        running=_without(stage.running, event.host),
+        wheels=_without(stage.wheels, event.host),
+        arrived_bytes=stage.arrived_bytes + (work.total_bytes if work and event.is_ok else 0),
+    )
+
+
+def _wheel_works(stage: StageProgress, event: BuildStep | OpStarted | OpFinished, now_s: float) -> StageProgress:
+    wheel = stage.wheels.get(event.wheel) or WheelProgress(started_s=now_s)
+    match event:
+        case BuildStep():
+            wheel = dataclasses.replace(wheel, step=event.text)
+        case OpStarted():
+            running = {**wheel.running, event.op: Work(started_s=now_s)}
+            wheel = dataclasses.replace(wheel, running=running, total=event.total)
+        case OpFinished():
+            running = _without(wheel.running, event.op)
+            wheel = dataclasses.replace(wheel, running=running, finished=wheel.finished + 1)
+            stage = dataclasses.replace(stage, op_count=stage.op_count + event.is_ok)
+    return dataclasses.replace(stage, wheels={**stage.wheels, event.wheel: wheel})
+
+
+def _stage(progress: Progress, stage: Stage, now_s: float) -> StageProgress:
+    """Return a stage's state; one that never said that it began begins with its first event."""
+    return progress.stages.get(stage) or StageProgress(stage=stage, total=0, started_s=now_s)
+
+
+def _with_stage(progress: Progress, stage: StageProgress) -> Progress:
+    return Progress(stages={**progress.stages, stage.stage: stage})
+
+
+def _without(items: Mapping[K, V], key: object) -> dict[K, V]:
+    return {each: item for each, item in items.items() if each != key}

@@ -1,0 +1,1 @@
+"""Effects through ports, one verb a file."""

@@ -1,0 +1,169 @@
+"""Have the wheel of every signature in a plan: from the store, from a host, or built now."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.audit.wheels import read_wheel
+from orchestrator.build.order import BuildOrder, BuildTools
+from orchestrator.build.wheel import make_wheel
+from orchestrator.errors import DsdeployError, StoreError
+from orchestrator.model.events import HostFinished, Stage, StageFinished, StageStarted
+from orchestrator.model.facts import Facts
+from orchestrator.model.ops import OpSpec
+from orchestrator.model.outcome import Failure, Outcome, Outcomes
+from orchestrator.model.plan import DeployPlan, HostVerdict, WheelPlan, WheelVerdict
+from orchestrator.model.wheels import Artifact, make_wheel_filename
+from orchestrator.planning.ops import ops_of
+from orchestrator.ports import Fleet, PackageIndex, Remote, Reporter, Store
+from orchestrator.store.wheel_files import read_artifact
+
+_RESERVED_BYTES = 1_000_000_000
+"""Memory that a builder keeps for itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildFolders:
+    """Where a build works on the controller."""
+
+    work: Path
+    logs: Path
+    cache: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildPorts:
+    """What building acts through."""
+
+    fleet: Fleet
+    controller: Callable[[], Remote]
+    """Opens the controller's own agent at first use."""
+    store: Store
+    index: PackageIndex
+    reporter: Reporter
+    folders: BuildFolders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildTask:
+    """What is to be built."""
+
+    plan: DeployPlan
+    facts: Mapping[str, Facts]
+    controller: Callable[[], Facts]
+    pythons: Mapping[str, str]
+    """Host → target interpreter."""
+    specs: Sequence[OpSpec]
+    """The whole catalogue."""
+    jobs: int | None = None
+    """Compilers at once; None: as many as the builder has cores."""
+
+
+def have_wheels(task: BuildTask, ports: BuildPorts) -> Outcomes[Artifact]:
+    """Return the wheel of every signature that a host needs; an outcome's `host` is the signature's build key.
+
+    One signature that fails does not stop the others.
+    """
+    wanted = [wheel for wheel in task.plan.wheels if _is_wanted(wheel, task.plan)]
+    to_build = [wheel for wheel in wanted if wheel.verdict is WheelVerdict.BUILD]
+    if to_build:
+        ports.reporter.emit(StageStarted(stage=Stage.BUILD, total=len(to_build)))
+    outcomes = tuple(_outcome(wheel, task, ports) for wheel in wanted)
+    if to_build:
+        ports.reporter.emit(StageFinished(stage=Stage.BUILD, elapsed_s=0.0))
+    return Outcomes(items=outcomes)
+
+
+def _is_wanted(wheel: WheelPlan, plan: DeployPlan) -> bool:
+    """Whether a host will get it; a wheel that all hosts keep need not even be in the store."""
+    to_install = {host.host for host in plan.of_verdict(HostVerdict.INSTALL)}
+    return wheel.verdict is WheelVerdict.BUILD or not to_install.isdisjoint(wheel.hosts)
+
+
+def _outcome(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> Outcome[Artifact]:
+    try:
+        match wheel.verdict:
+            case WheelVerdict.REUSE:
+                artifact = _reuse(wheel, ports.store)
+            case WheelVerdict.FETCH:
+                artifact = _fetch(wheel, task, ports)
+            case WheelVerdict.BUILD:
+                artifact = _build(wheel, task, ports)
+    except DsdeployError as error:
+        _tell_end(wheel, ports.reporter, failure=error.message)
+        return Outcome(host=wheel.build_key, failure=Failure.of(error))
+    _tell_end(wheel, ports.reporter)
+    return Outcome(host=wheel.build_key, value=artifact)
+
+
+def _tell_end(wheel: WheelPlan, reporter: Reporter, *, failure: str = "") -> None:
+    if wheel.verdict is WheelVerdict.BUILD:
+        label = wheel.signature.label
+        reporter.emit(HostFinished(stage=Stage.BUILD, host=label, is_ok=not failure, text=failure))
+
+
+def _reuse(wheel: WheelPlan, store: Store) -> Artifact:
+    artifact = store.get(wheel.sha256) if wheel.sha256 else None
+    if artifact is None:
+        raise StoreError(
+            f"the store no longer holds {wheel.sha256}", hint="plan again: it is fetched from a host, or built"
+        )
+    return artifact
+
+
+def _fetch(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> Artifact:
+    """Copy the wheel back from a host that holds it; the store checks it like any other."""
+    stamps = {host: task.facts[host].stamp for host in wheel.hosts if wheel.sha256 in task.facts[host].cached_wheels}
+    holder, version = next(
+        (host, stamp.version) for host, stamp in stamps.items() if stamp and stamp.wheel_sha256 == wheel.sha256
+    )
+    filename = make_wheel_filename(version, wheel.signature)
+    with tempfile.TemporaryDirectory(dir=ports.folders.work) as folder:
+        copy = Path(folder, filename)
+        ports.fleet.remote(holder).get(f"cache:wheels/{wheel.sha256}/{filename}", copy)
+        return ports.store.add(copy, read_artifact(copy).manifest)
+
+
+def _build(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> Artifact:
+    """Build under the key's lock; what another process built while we waited is taken instead."""
+    before = ports.store.find(wheel.build_key)
+    with ports.store.lock(wheel.build_key):
+        now = ports.store.find(wheel.build_key)
+        if now is not None and now != before:
+            return now
+        with tempfile.TemporaryDirectory(dir=ports.folders.work) as folder:
+            built = make_wheel(_order(wheel, task), _tools(wheel, ports, Path(folder)))
+            return ports.store.add(built.path, built.manifest)
+
+
+def _order(wheel: WheelPlan, task: BuildTask) -> BuildOrder:
+    assert wheel.builder is not None  # the plan's rule for BUILD
+    host = wheel.builder.host
+    system = (task.controller() if host is None else task.facts[host]).system
+    return BuildOrder(
+        signature=wheel.signature,
+        recipe=task.plan.recipe,
+        build_key=wheel.build_key,
+        decisions=wheel.ops,
+        specs=ops_of(task.specs, wheel.signature.accelerator, task.plan.recipe),
+        python=None if host is None else task.pythons[host],
+        cores=task.jobs or system.cpu_cores,
+        memory_bytes=max(system.memory_available_bytes - _RESERVED_BYTES, 0),
+    )
+
+
+def _tools(wheel: WheelPlan, ports: BuildPorts, folder: Path) -> BuildTools:
+    assert wheel.builder is not None
+    host = wheel.builder.host
+    return BuildTools(
+        remote=ports.controller() if host is None else ports.fleet.remote(host),
+        index=ports.index,
+        reporter=ports.reporter,
+        read_wheel=read_wheel,
+        folder=folder,
+        logs=ports.folders.logs / wheel.build_key,
+        cache=ports.folders.cache,
+    )

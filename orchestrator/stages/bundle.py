@@ -1,0 +1,86 @@
+"""What one host must hold before anything is installed: the wheel, pip, and the dependencies that it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from orchestrator.errors import InstallError
+from orchestrator.model.facts import Facts, Interpreter
+from orchestrator.model.wheels import Artifact
+from orchestrator.planning.requirements import missing_requirements
+from orchestrator.ports import PackageFile, PackageIndex, Parcel, Store, TargetTags
+
+PIP = "pip>=23.1"
+"""Sent along and run from its own wheel: environments made by uv have no pip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """Everything that goes to one host; hosts need no internet."""
+
+    wheel: Parcel
+    pip: Parcel
+    dependencies: tuple[Parcel, ...]
+
+    @property
+    def parcels(self) -> tuple[Parcel, ...]:
+        """All files, the wheel first."""
+        return (self.wheel, self.pip, *self.dependencies)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(parcel.size_bytes for parcel in self.parcels)
+
+
+def make_bundle(
+    artifact: Artifact, requires: tuple[str, ...], facts: Facts, *, store: Store, index: PackageIndex
+) -> Bundle:
+    """Return the bundle of one host; `requires` are the wheel's Requires-Dist lines.
+
+    Raises InstallError when the host has no interpreter, and TransferError when a dependency cannot be had.
+    """
+    interpreter = facts.interpreter
+    if interpreter is None:
+        raise InstallError(f"no target interpreter: {facts.interpreter_error}")
+    tags = target_tags(interpreter, facts)
+    missing = missing_requirements(requires, interpreter, facts.system)
+    kept = _without(interpreter.distributions, missing)
+    dependencies = index.wheels(missing, tags, constraints=kept) if missing else ()
+    (pip,) = index.wheels((PIP,), tags, constraints={})
+    wheel = Parcel(
+        source=store.path_of(artifact),
+        path=f"cache:wheels/{artifact.sha256}/{artifact.filename}",
+        sha256=artifact.sha256,
+        size_bytes=artifact.size_bytes,
+    )
+    return Bundle(wheel=wheel, pip=_parcel(pip), dependencies=tuple(_parcel(file) for file in dependencies))
+
+
+def target_tags(interpreter: Interpreter, facts: Facts) -> TargetTags:
+    """Return for what wheels must be compatible to be installed on this host."""
+    return TargetTags(
+        python_version=interpreter.version,
+        abi_tag=interpreter.abi_tag,
+        machine=facts.system.machine,
+        glibc=facts.system.glibc or "",
+    )
+
+
+def _without(installed: Mapping[str, str], requirements: Sequence[str]) -> dict[str, str]:
+    """Return what stays as it is: what is there, but too old for the wheel, is replaced."""
+    replaced = {canonicalize_name(Requirement(line).name) for line in requirements}
+    return {name: version for name, version in installed.items() if name not in replaced}
+
+
+def _parcel(file: PackageFile) -> Parcel:
+    return Parcel(
+        source=file.path,
+        path=f"cache:wheels/{file.sha256}/{file.filename}",
+        sha256=file.sha256,
+        size_bytes=file.path.stat().st_size,
+    )

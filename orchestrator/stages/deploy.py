@@ -1,0 +1,123 @@
+"""Carry out a plan's installations: fan out, stage everywhere, and only then activate, verify, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from orchestrator.audit.verdicts import audit
+from orchestrator.audit.wheels import read_wheel
+from orchestrator.errors import DsdeployError, PlanError
+from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult
+from orchestrator.model.facts import Facts
+from orchestrator.model.outcome import Failure, Outcome
+from orchestrator.model.plan import DeployPlan, HostVerdict
+from orchestrator.model.wheels import Artifact, BuildKey
+from orchestrator.ports import Carrier, Fleet, PackageIndex, Reporter, Store
+from orchestrator.stages.bundle import make_bundle
+from orchestrator.stages.fan_out import fan_out
+from orchestrator.stages.install import InstallOrder, activate, commit, stage
+from orchestrator.stages.verify import VerifyOrder, failed_verifications, verify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployPorts:
+    """What a deployment acts through."""
+
+    fleet: Fleet
+    carrier: Carrier
+    store: Store
+    index: PackageIndex
+    reporter: Reporter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployTask:
+    """What is to be deployed."""
+
+    identity: DeploymentIdentity
+    plan: DeployPlan
+    facts: Mapping[str, Facts]
+    pythons: Mapping[str, str]
+    """Host → target interpreter."""
+    artifacts: Mapping[BuildKey, Artifact]
+    """The wheel of every build key in the plan."""
+
+
+def deploy(task: DeployTask, ports: DeployPorts) -> DeploymentResult:
+    """Install every host that the plan says, all behind one barrier, and return what became of each.
+
+    Until every host is staged nothing has changed anywhere, and any failure so far ends the deployment.
+    """
+    result = DeploymentResult(deployment=task.identity.id)
+    orders, failures = _make_orders(task, ports)
+    if failures:
+        return replace(result, failures=failures)
+    bundles = {host: order.bundle for host, order in orders.items()}
+    deliveries = fan_out(bundles, carrier=ports.carrier, fleet=ports.fleet, reporter=ports.reporter)
+    result = replace(result, deliveries=deliveries.values(), failures=deliveries.failed)
+    if result.failures:
+        return result
+    staged = stage(orders, fleet=ports.fleet, reporter=ports.reporter)
+    if staged.failed:
+        return replace(result, failures=staged.failed)
+    return _change(task, orders, result, ports)
+
+
+def _change(
+    task: DeployTask, orders: Mapping[str, InstallOrder], result: DeploymentResult, ports: DeployPorts
+) -> DeploymentResult:
+    """Do what happens behind the barrier."""
+    fleet, reporter = ports.fleet, ports.reporter
+    activated = activate(orders, fleet=fleet, reporter=reporter)
+    checks = verify({host: _verify_order(orders[host]) for host in activated.values()}, fleet=fleet, reporter=reporter)
+    verifications = checks.values()
+    good = {
+        host: done for host, done in activated.values().items() if host in verifications and verifications[host].is_good
+    }
+    committed = commit(orders, good, task.identity, fleet=fleet, reporter=reporter)
+    failures = (
+        *activated.failed,
+        *checks.failed,
+        *failed_verifications(verifications),
+        *committed.failed,
+    )
+    stamped = tuple(item.host for item in committed.items if item.is_ok)
+    return replace(
+        result,
+        verifications=verifications,
+        committed=stamped,
+        changed=tuple(host for host in orders if host not in stamped),
+        failures=failures,
+    )
+
+
+def _make_orders(task: DeployTask, ports: DeployPorts) -> tuple[dict[str, InstallOrder], tuple[Outcome[object], ...]]:
+    """Return an order for every host to install, or why it cannot be given one."""
+    orders: dict[str, InstallOrder] = {}
+    failures: list[Outcome[object]] = []
+    requires = {key: read_wheel(ports.store.path_of(item)).requires for key, item in task.artifacts.items()}
+    for host in task.plan.of_verdict(HostVerdict.INSTALL):
+        assert host.build_key is not None  # only rejected hosts have none
+        artifact = task.artifacts[host.build_key]
+        try:
+            orders[host.host] = _make_order(host.host, artifact, requires[host.build_key], task, ports)
+        except DsdeployError as error:
+            failures.append(Outcome(host=host.host, failure=Failure.of(error)))
+    return orders, tuple(failures)
+
+
+def _make_order(
+    host: str, artifact: Artifact, requires: tuple[str, ...], task: DeployTask, ports: DeployPorts
+) -> InstallOrder:
+    facts = task.facts[host]
+    misfits = audit(artifact.manifest, facts)
+    if misfits or facts.interpreter is None:
+        evidence = "; ".join(misfit.evidence for misfit in misfits) or str(facts.interpreter_error)
+        raise PlanError(f"{host}: {artifact.filename} cannot work there: {evidence}")
+    bundle = make_bundle(artifact, requires, facts, store=ports.store, index=ports.index)
+    return InstallOrder(python=task.pythons[host], prefix=facts.interpreter.prefix, artifact=artifact, bundle=bundle)
+
+
+def _verify_order(order: InstallOrder) -> VerifyOrder:
+    return VerifyOrder.of_manifest(order.artifact.manifest, order.python)

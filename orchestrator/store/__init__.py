@@ -1,0 +1,1 @@
+"""The only writer of the store: wheels by content, found by build key."""
