@@ -180,6 +180,10 @@ class PackageIndex(Protocol):
         """Return DeepSpeed's source as one archive file (sdist, or a tar of the git tree or folder)."""
         ...
 
+    def resolve(self, source: Source) -> Source:
+        """Return the source with a `revision` that pins its content. Raises TransferError when it cannot be read."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:

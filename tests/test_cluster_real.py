@@ -24,6 +24,13 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     cluster.down()
 
 
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    environment = make_environment(tmp_path)
+    yield environment
+    run_cluster(["down", "--all"], environment)
+
+
 def read_processes(cluster: ClusterUnderTest) -> list[int]:
     running = json.loads((Path(cluster.document["folder"]) / "running.json").read_text())
     return [running["keeper"]["pid"], *(host["pid"] for host in running["hosts"].values())]
@@ -206,8 +213,7 @@ def test_the_list_tells_what_lives(cluster: ClusterUnderTest) -> None:
 
 
 @pytest.mark.parametrize("network", ["namespaces", "loopback"])
-def test_down_leaves_no_process_and_no_folder(network: str, tmp_path: Path) -> None:
-    environment = make_environment(tmp_path)
+def test_down_leaves_no_process_and_no_folder(network: str, environment: dict[str, str]) -> None:
     try:
         cluster = bring_up(["2", "--torch", "none", "--name", "short", "--network", network], environment)
     except RuntimeError as reason:
@@ -225,10 +231,10 @@ def test_down_leaves_no_process_and_no_folder(network: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("network", ["namespaces", "loopback"])
-def test_disks_that_are_kept_are_found_by_the_next_up(network: str, tmp_path: Path) -> None:
+def test_disks_that_are_kept_are_found_by_the_next_up(network: str, environment: dict[str, str]) -> None:
     arguments = ["2", "--torch", "none", "--network", network]
     try:
-        cluster = bring_up(arguments, make_environment(tmp_path))
+        cluster = bring_up(arguments, environment)
     except RuntimeError as reason:
         pytest.skip(str(reason))
     first = cluster.hosts[0]
@@ -243,52 +249,40 @@ def test_disks_that_are_kept_are_found_by_the_next_up(network: str, tmp_path: Pa
     assert (listed["alive"], listed["kept"]) == (False, True)
 
     again = bring_up(arguments, cluster.environment)
-    try:
-        assert again.document | {"reused": False} == cluster.document
-        code = "import kept; print(kept.kept)"
-        found = again.ssh(first.name, f"""cat here; ls -d d ../tmp; '{first.python}' -c "{code}" """)
-        assert found.stdout.split() == ["mine", "d", "1"]
-        assert again.ssh("worker-1", "cat here").returncode != 0
-    finally:
-        again.down()
-    assert not Path(cluster.document["folder"]).exists()
+    assert again.document | {"reused": False} == cluster.document
+    code = "import kept; print(kept.kept)"
+    found = again.ssh(first.name, f"""cat here; ls -d d ../tmp; '{first.python}' -c "{code}" """)
+    assert found.stdout.split() == ["mine", "d", "1"]
+    assert again.ssh("worker-1", "cat here").returncode != 0
 
 
-def test_other_options_make_a_new_cluster_in_the_place_of_the_old(tmp_path: Path) -> None:
-    environment = make_environment(tmp_path)
+def test_other_options_make_a_new_cluster_in_the_place_of_the_old(environment: dict[str, str]) -> None:
     arguments = ["--torch", "none", "--network", "loopback"]
     first = bring_up(["1", *arguments], environment)
     second = bring_up(["2", *arguments], environment)
-    try:
-        assert (first.document["reused"], second.document["reused"]) == (False, False)
-        assert len(second.hosts) == 2
-        assert second.ssh("worker-1", "true").returncode == 0
-    finally:
-        second.down()
+    assert (first.document["reused"], second.document["reused"]) == (False, False)
+    assert len(second.hosts) == 2
+    assert second.ssh("worker-1", "true").returncode == 0
 
 
-def test_a_cluster_whose_keeper_was_killed_is_dead_and_can_be_brought_up_again(tmp_path: Path) -> None:
-    environment = make_environment(tmp_path)
+def test_a_cluster_whose_keeper_was_killed_is_dead_and_can_be_brought_up_again(environment: dict[str, str]) -> None:
     arguments = ["1", "--torch", "none"]
     first = bring_up(arguments, environment)
     keeper, *hosts = read_processes(first)
     subprocess.run(["kill", "-9", str(keeper)], check=True)
     listed = json.loads(run_cluster(["list", "--json"], environment).stdout)
     second = bring_up(arguments, environment)
-    try:
-        assert [entry["alive"] for entry in listed["clusters"]] == [False]
-        assert not any(is_running(pid) for pid in hosts)
-        assert second.document["reused"] is False
-        assert second.ssh("worker-0", "true").returncode == 0
-    finally:
-        second.down()
+    assert [entry["alive"] for entry in listed["clusters"]] == [False]
+    assert not any(is_running(pid) for pid in hosts)
+    assert second.document["reused"] is False
+    assert second.ssh("worker-0", "true").returncode == 0
 
 
 @pytest.mark.parametrize(
     "arguments",
     [["up", "0"], ["up", "1", "--rate", "fast"], ["up", "1", "--gpu", "none-such"], ["fault", "worker-0", "drop"]],
 )
-def test_what_cannot_be_done_is_told_without_a_traceback(arguments: list[str], tmp_path: Path) -> None:
-    done = run_cluster(arguments, make_environment(tmp_path))
+def test_what_cannot_be_done_is_told_without_a_traceback(arguments: list[str], environment: dict[str, str]) -> None:
+    done = run_cluster(arguments, environment)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")

@@ -119,7 +119,9 @@ def deepspeed(version: str, metadata: str) -> dict[str, Any]:
     return {
         "version": version,
         "location": os.path.dirname(metadata),
-        "installed_ops": said.get("installed_ops") or {},
+        "installed_ops": {
+            op: bool(is_in) for op, is_in in (said.get("installed_ops") or {}).items()
+        },  # some are 0 or 1
         "accelerator": said.get("accelerator_name") or None,
         "record_sha256": digest(os.path.join(metadata, "RECORD")),
         "is_editable": is_editable(metadata),

@@ -87,11 +87,12 @@ def refuse_jit(*_arguments: object, **_options: object) -> NoReturn:
 def fork(op: str, folder: str, work: Callable[[], Answer]) -> Running:
     """Start `work` in a child process; what it returns is the last line of the child's log."""
     log = os.path.join(folder, f"{op}.log")
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     pid = os.fork()
     if pid:
+        os.close(descriptor)
         return Running(op, pid, log)
     try:
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(descriptor, 1)
         os.dup2(descriptor, 2)
         answer = work()
@@ -128,14 +129,15 @@ def check_op(op: dict[str, Any], builders: dict[str, Any], platlib: str) -> Answ
 def load_and_run(name: str, module: str | None, builders: dict[str, Any], platlib: str) -> Answer:
     """Load an op as DeepSpeed does; run it where we know what it must compute."""
     builder = builders.get(name)
-    if module is None and builder is not None:
-        module = builder.absolute_name()
-    path = module and find_library(module)
-    if not path:
-        return "absent", f"{module or name} is not installed"
+    if builder is None:
+        return "absent", f"this DeepSpeed has no op {name} on this accelerator"
+    module = module or builder.absolute_name()
+    path = find_library(module)
+    if path is None:
+        return "absent", f"{module} is not installed"
     if not os.path.realpath(path).startswith(os.path.realpath(platlib) + os.sep):
         return "failed", f"it is found at {path}, outside {platlib}"
-    if builder is None or not builder.sources():
+    if not builder.sources():
         importlib.import_module("ctypes").CDLL(path)  # a placeholder without a module inside: it must link, no more
         return "loaded", "an empty placeholder"
     loaded = builder.load(verbose=False).__file__

@@ -180,9 +180,19 @@ def _await_group_end(pid: int) -> None:
     """Wait until the killed are gone, so that none still writes where its folder is being removed."""
     until = time.monotonic() + _REAP_S
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        while time.monotonic() < until:
-            os.killpg(pid, 0)
+        os.killpg(pid, 0)  # nearly always nothing is left, and this says so
+        while _lives(pid) and time.monotonic() < until:
             time.sleep(_POLL_S)
+
+
+def _lives(group: int) -> bool:
+    """Return whether a process of the group still runs; orphans that nobody has buried yet do not."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as stream:
+            state, _parent, its_group = stream.read().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return False
 
 
 def _reason(error: Exception, cwd: str | None) -> str:

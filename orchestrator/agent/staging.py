@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def stage(request: Request) -> dict[str, Any]:
     """Return what would be installed: `name==version` each.
 
-    Raises AgentError (install) with the first thing that stands in the way; pip's own dry run, which sees the wheel and
-    its dependencies and no index, proves that the requirements are complete.
+    Raises AgentError (install) with the first thing that stands in the way. That the bundle is complete was resolved by
+    the controller against what is installed here; what was inconsistent here before is not this deployment's affair.
     """
     interpreter = describe_interpreter(request.value("python", str), request.children)
     refuse_interpreter(interpreter)
@@ -34,7 +34,9 @@ def stage(request: Request) -> dict[str, Any]:
     workspace = request.cache.make_workspace()
     report = os.path.join(workspace, "report.json")
     try:
-        pip_install(request, interpreter["executable"], ["--dry-run", "--report", report, wheel, *dependencies])
+        pip_install(
+            request, interpreter["executable"], ["--dry-run", "--no-deps", "--report", report, wheel, *dependencies]
+        )
         with open(report, encoding="utf-8") as stream:
             planned = [item["metadata"] for item in json.load(stream)["install"]]
     finally:
@@ -62,7 +64,7 @@ def refuse_interpreter(interpreter: Interpreter) -> None:
 def bundled_files(request: Request) -> tuple[str, list[str]]:
     """Return the paths of the wheel and of its dependencies.
 
-    Raises AgentError (install) when one of them, or pip, does not have its digest.
+    Raises AgentError (install) when one of them does not have its digest.
     """
     wheel, dependencies = request.value("wheel", dict), request.value("dependencies", list)
     paths = []

@@ -96,8 +96,7 @@ def _without_jit(accelerator: str, folder: str) -> dict[str, str]:
         "PYTORCH_NVCC": "false",
         "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking for GPUs must not start CUDA before the ops are forked
     }
-    kept = {name: value for name, value in os.environ.items() if name not in ("CUDA_HOME", "CUDA_PATH")}
-    return dict(kept, **changes)
+    return dict(os.environ, **changes)
 
 
 def _read_report(request: Request, program: str, folder: str) -> tuple[dict[str, Any] | None, str | None]:

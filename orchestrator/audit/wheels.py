@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import BytesParser
 from pathlib import Path
-from typing import TypeVar
 from zipfile import BadZipFile
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -22,10 +21,8 @@ from orchestrator.errors import StoreError
 from orchestrator.model.codec import DocumentError, from_document
 from orchestrator.model.wheels import MANIFEST_NAME, MANIFEST_SCHEMA, Manifest
 
-T = TypeVar("T")
-
 BUILD_RECORD = "deepspeed/git_version_info_installed.py"
-"""Written by DeepSpeed's setup.py (0.8 to 0.19): plain assignments of literals."""
+"""Written by DeepSpeed's setup.py (0.8 to 0.19): plain assignments of literals; a built op may be `1` or `True`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +83,9 @@ def _read(path: Path) -> WheelContents:
         requires=_values(metadata, "Requires-Dist"),
         requires_python=next(iter(_values(metadata, "Requires-Python")), None),
         shared_objects=shared_objects,
-        installed_ops=_entries(record, "installed_ops", bool),
+        installed_ops={op: bool(value) for op, value in _entries(record, "installed_ops").items()},
         accelerator=str(record.get("accelerator_name") or "") or None,
-        torch=_entries(record, "torch_info", str),
+        torch={key: value for key, value in _entries(record, "torch_info").items() if isinstance(value, str)},
         manifest=_manifest(texts.get(MANIFEST_NAME)),
     )
 
@@ -119,11 +116,10 @@ def _assignments(source: bytes) -> dict[str, object]:
     }
 
 
-def _entries(record: dict[str, object], name: str, kind: type[T]) -> dict[str, T]:
-    """Return the entries of a recorded dict whose value is a `kind`."""
+def _entries(record: dict[str, object], name: str) -> dict[str, object]:
+    """Return a recorded dict; empty when there is none."""
     entries = record.get(name)
-    pairs = entries.items() if isinstance(entries, dict) else ()
-    return {str(key): value for key, value in pairs if isinstance(value, kind)}
+    return {str(key): value for key, value in entries.items()} if isinstance(entries, dict) else {}
 
 
 def _manifest(text: bytes | None) -> Manifest | None:

@@ -39,10 +39,11 @@ def finish_wheel(draft: Path, folder: Path, manifest: Manifest) -> Path:
 
 def pin_torch(metadata: str, torch_version: str) -> str:
     """Return the METADATA text with its unconditional requirement of torch narrowed to torch's minor version."""
+    lines = metadata.split("\n")
+    end = lines.index("")  # the description follows
+    headers = [line for line in lines[:end] if not _requires_torch(line)]
     pinned = f"Requires-Dist: torch=={torch_minor(torch_version)}.*"
-    headers, blank, description = metadata.partition("\n\n")
-    lines = [line for line in headers.split("\n") if not _requires_torch(line)]
-    return "\n".join([*lines, pinned]) + blank + description
+    return "\n".join([*headers, pinned, *lines[end:]])
 
 
 def _requires_torch(line: str) -> bool:

@@ -104,10 +104,11 @@ def _parse_names(pattern: str, complain: Complain) -> tuple[str, ...]:
 
 
 def _parse_slots(digits: str, complain: Complain) -> tuple[int, ...]:
-    if len(digits.lstrip("0")) > len(str(MAX_SLOTS)) or int(digits) > MAX_SLOTS:
+    significant = digits.lstrip("0") or "0"
+    if len(significant) > len(str(MAX_SLOTS)) or int(significant) > MAX_SLOTS:
         complain(f"slots={digits[:20]}: a host has at most {MAX_SLOTS}")
         return ()
-    return tuple(range(int(digits)))
+    return tuple(range(int(significant)))
 
 
 def _parse_words(rest: str, complain: Complain) -> dict[str, str]:
@@ -121,7 +122,7 @@ def _parse_words(rest: str, complain: Complain) -> dict[str, str]:
         fault = _fault_of_word(key, value, is_glued=is_glued) if equals else None
         if fault:
             complain(fault)
-        elif key in words:
+        elif equals and key in words:
             complain(f"{key}= is there twice")
         elif equals and not is_glued:
             words[key] = value

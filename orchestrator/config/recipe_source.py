@@ -63,9 +63,9 @@ def _read_git(word: Word, section: Section, faults: Faults) -> Source:
 
 
 def _read_folder(word: Word, folder: Path, faults: Faults) -> Source:
+    path = (folder / word.text).resolve()
     if word.text.startswith("~"):
         word.complain(faults, "write the whole path, without ~")
-    path = (folder / word.text).resolve()
-    if not (path / "op_builder").is_dir():
+    elif not (path / "op_builder").is_dir():
         word.complain(faults, f"{path} is no DeepSpeed source folder: it has no op_builder/")
     return Source(kind=SourceKind.FOLDER, value=str(path))

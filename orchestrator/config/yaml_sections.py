@@ -121,7 +121,9 @@ class Section:
             return
         key = key_node.value
         if keys is not None and key not in keys:
-            self._faults.add(line, f"{self._join(key)}: unknown key; known: {listed(keys, limit=20)}{did_you_mean(key, keys)}")
+            self._faults.add(
+                line, f"{self._join(key)}: unknown key; known: {listed(keys, limit=20)}{did_you_mean(key, keys)}"
+            )
         elif key in self._nodes:
             self._faults.add(line, f"{self._join(key)}: there twice (first on line {_line_of(self._nodes[key])})")
         else:

@@ -57,6 +57,7 @@ class Pip:
                 finished.lines,
                 wanted=f"wheel for {describe(tags)}",
                 hint="where no wheel exists, build one (`pip wheel NAME`) and let PIP_FIND_LINKS name its folder",
+                installed=installed,
             )
         used = {name_of(path.name) for path in stand_ins.glob("*.whl") if (target / path.name).exists()}
         files = sorted(path for path in target.iterdir() if name_of(path.name) not in used)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from zipfile import ZipFile
 
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidName, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 NEVER_FETCHED = "torch"
@@ -15,8 +15,11 @@ NEVER_CONSTRAINT = f"{NEVER_FETCHED}<0"
 
 
 def normalised(installed: Mapping[str, str]) -> dict[str, str]:
-    """Return name → version with names as PEP 503 compares them; versions that pip cannot read are left out."""
-    return {canonicalize_name(name): version for name, version in installed.items() if _is_version(version)}
+    """Return name → version with names as PEP 503 compares them.
+
+    What pip itself cannot read is left out: the `-umpy` of a broken removal, the `1.0-SNAPSHOT` of another ecosystem.
+    """
+    return {canonicalize_name(name): version for name, version in installed.items() if _is_readable(name, version)}
 
 
 def write_constraints(folder: Path, installed: Mapping[str, str]) -> Path:
@@ -48,9 +51,10 @@ def _write_stand_in(folder: Path, name: str, version: str) -> Path:
     return path
 
 
-def _is_version(text: str) -> bool:
+def _is_readable(name: str, version: str) -> bool:
     try:
-        Version(text)
-    except InvalidVersion:
+        canonicalize_name(name, validate=True)
+        Version(version)
+    except (InvalidName, InvalidVersion):
         return False
     return True

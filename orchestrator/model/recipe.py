@@ -26,7 +26,7 @@ class Source:
     value: str
     """A version (`0.19.8`), a git URL, or an absolute folder."""
     revision: str | None = None
-    """git only: the full commit; a branch or tag is resolved before it gets here."""
+    """git: the full commit; folder: the digest of its tree; a branch or tag is resolved before it gets here."""
 
 
 class CpuPolicy(str, Enum):

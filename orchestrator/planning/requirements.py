@@ -28,6 +28,12 @@ def missing_requirements(requires_dist: Sequence[str], interpreter: Interpreter,
     return tuple(_without_marker(item) for item in missing)
 
 
+def kept_distributions(interpreter: Interpreter, missing: Sequence[str]) -> dict[str, str]:
+    """Return what stays as it is (name → version): what is there, but not as the wheel needs it, is replaced."""
+    replaced = {canonicalize_name(Requirement(line).name) for line in missing}
+    return {name: version for name, version in interpreter.distributions.items() if name not in replaced}
+
+
 def make_marker_environment(interpreter: Interpreter, system: System) -> dict[str, str]:
     """Return the marker variables of a CPython on Linux, as PEP 508 names them."""
     return {

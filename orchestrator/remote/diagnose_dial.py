@@ -30,6 +30,7 @@ class Target:
 
     name: str
     """As the hostfile, or ProxyJump, has it."""
+    address: str
     port: int
     user: str
     route: tuple[str, ...] = ()
@@ -112,7 +113,7 @@ def _host_key(error: HostKeyError, target: Target) -> HostError:
         )
         return HostError(message, hint=hint)
     hint = (
-        f"compare it with the host's own, then: ssh-keyscan -p {target.port} {target.name} >> {error.file}; "
+        f"compare it with the host's own, then: ssh-keyscan -p {target.port} {target.address} >> {error.file}; "
         f"or trust new hosts with --accept-new-host-keys"
     )
     return HostError(f"the host key of {target.name} is not known: {shown}", hint=hint)
@@ -138,7 +139,7 @@ def _unreached_by_jump(error: ChannelException, target: Target) -> HostError:
     if not target.route:
         return HostError(f"{target.name} opens no session: {error.text}", hint="see MaxSessions in its sshd_config")
     message = f"the jump host {target.route[-1]} cannot reach {target.name} on port {target.port}: {error.text}"
-    return HostError(message, hint=f"try from there: ssh {target.route[-1]} nc -z {target.name} {target.port}")
+    return HostError(message, hint=f"try from there: ssh {target.route[-1]} nc -z {target.address} {target.port}")
 
 
 def _try_by_hand(target: Target) -> str:

@@ -73,7 +73,7 @@ class Dialer:
                 channel.exec_command(ssh_command())
             except FAULTS as error:
                 connection.close()
-                raise explain(error, Target(name=host.name, port=connection.port, user=connection.user)) from error
+                raise explain(error, _target(host, connection)) from error
         return SshChannel(connection, channel)
 
     def close(self) -> None:
@@ -89,8 +89,7 @@ class Dialer:
                 self._attempt(connection, way)
             except FAULTS as error:
                 if attempt == _RETRIES or not is_worth_retrying(error):
-                    target = Target(name=host.name, port=connection.port, user=connection.user, route=way)
-                    raise explain(error, target) from error
+                    raise explain(error, _target(host, connection, way)) from error
             else:
                 return connection
             time.sleep(_FIRST_PAUSE_S * 2**attempt * random.uniform(0.5, 1.5))  # noqa: S311 - spreads dials only
@@ -140,6 +139,10 @@ class Dialer:
         )
 
 
+def _target(host: Host, connection: SshConnection, route: Route = ()) -> Target:
+    return Target(name=host.name, address=connection.address, port=connection.port, user=connection.user, route=route)
+
+
 def _route_in(options: Mapping[str, Any]) -> Route:
     jumps = options.get("proxyjump", "none")
     return () if jumps.lower() == "none" else tuple(word.strip() for word in jumps.split(","))
@@ -149,5 +152,7 @@ def _transport(host_keys: StrictHostKeys, sock: socket.socket, disabled_algorith
     transport = Transport(sock, disabled_algorithms=disabled_algorithms)
     security = transport.get_security_options()
     security.key_types = host_keys.preferred(tuple(security.key_types))
-    security.ciphers = tuple(sorted(security.ciphers, key=lambda name: "gcm" not in name))  # a quarter less CPU per byte
+    security.ciphers = tuple(
+        sorted(security.ciphers, key=lambda name: "gcm" not in name)
+    )  # a quarter less CPU per byte
     return transport

@@ -72,9 +72,7 @@ class SshFleet(AbstractContextManager["SshFleet"]):
         with seat.lock:
             if seat.failure is not None:
                 raise HostError(seat.failure.message, hint=seat.failure.hint)
-            if seat.session is None:
-                seat.session = self._open(seat)
-            return seat.session
+            return seat.session or self._open(seat)
 
     def close(self) -> None:
         """Let every agent clean up, all at the same time, and close every connection."""
@@ -96,7 +94,8 @@ class SshFleet(AbstractContextManager["SshFleet"]):
         except HostError as error:
             seat.failure = error
             raise
-        if self._closed.is_set():
+        seat.session = session
+        if self._closed.is_set():  # meanwhile, so `close` may not have seen it
             session.close()
         return session
 

@@ -83,4 +83,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         header = json.loads(line)
     except ValueError:
         return None
-    return header if isinstance(header, dict) else None
+    if not isinstance(header, dict):
+        return None
+    size_bytes = header.get("bytes", 0)
+    return header if isinstance(size_bytes, int) and size_bytes >= 0 else None

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from orchestrator.errors import InstallError
 from orchestrator.model.facts import Facts, Interpreter
 from orchestrator.model.wheels import Artifact
-from orchestrator.planning.requirements import missing_requirements
+from orchestrator.planning.requirements import kept_distributions, missing_requirements
 from orchestrator.ports import PackageFile, PackageIndex, Parcel, Store, TargetTags
 
 PIP = "pip>=23.1"
@@ -49,7 +45,7 @@ def make_bundle(
         raise InstallError(f"no target interpreter: {facts.interpreter_error}")
     tags = target_tags(interpreter, facts)
     missing = missing_requirements(requires, interpreter, facts.system)
-    kept = _without(interpreter.distributions, missing)
+    kept = kept_distributions(interpreter, missing)
     dependencies = index.wheels(missing, tags, constraints=kept) if missing else ()
     (pip,) = index.wheels((PIP,), tags, constraints={})
     wheel = Parcel(
@@ -69,12 +65,6 @@ def target_tags(interpreter: Interpreter, facts: Facts) -> TargetTags:
         machine=facts.system.machine,
         glibc=facts.system.glibc or "",
     )
-
-
-def _without(installed: Mapping[str, str], requirements: Sequence[str]) -> dict[str, str]:
-    """Return what stays as it is: what is there, but too old for the wheel, is replaced."""
-    replaced = {canonicalize_name(Requirement(line).name) for line in requirements}
-    return {name: version for name, version in installed.items() if name not in replaced}
 
 
 def _parcel(file: PackageFile) -> Parcel:

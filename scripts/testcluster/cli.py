@@ -68,15 +68,20 @@ def main(argv: Sequence[str], program: Path) -> int:
     places = find_places(os.environ, program)
     commands = {"up": _up, "down": _down, "list": _list, "exec": _exec, "fault": _fault}
     try:
-        return commands[asked.command](asked, places)
+        code = commands[asked.command](asked, places)
+        sys.stdout.flush()
     except ClusterError as error:
         _say(f"error: {error}")
         if error.hint:
             _say(f"hint: {error.hint}")
         return 2
+    except BrokenPipeError:  # the reader has seen enough; what was asked for is done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
+    return code
 
 
 def _say(line: str) -> None:

@@ -18,7 +18,7 @@ from testcluster import kernel
 from testcluster.errors import ClusterError
 from testcluster.layout import load_cluster
 from testcluster.machine import Machine
-from testcluster.processes import end_descendants
+from testcluster.processes import collect_ended_children, end_descendants
 
 
 def run(folder: Path, name: str) -> int:
@@ -36,7 +36,7 @@ def run(folder: Path, name: str) -> int:
             _answer(f"error {' '.join(str(error).split())}")
         else:
             _answer("ok")
-    end_descendants(os.getpid())
+    end_descendants()
     return 0
 
 
@@ -56,16 +56,10 @@ def _read_words() -> Iterator[str]:
         ready, _, _ = select.select([0, wake], [], [])
         if wake in ready:
             os.read(wake, 4096)
-            _collect_ended_children()
+            collect_ended_children()
         if 0 in ready:
             received = os.read(0, 4096)
             if not received:
                 return
             *lines, pending = (pending + received).split(b"\n")
             yield from (line.decode() for line in lines)
-
-
-def _collect_ended_children() -> None:
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass

@@ -148,7 +148,7 @@ def run(folder: Path, program: Path) -> int:
         _tell_parent(f"error {' '.join(str(error).split())}")
         return 1
     finally:
-        end_descendants(os.getpid())
+        end_descendants()
     return 0
 
 

@@ -125,7 +125,7 @@ class Machine:
     def _save(self) -> None:
         """End everything on the host and keep what it wrote for the next time."""
         self._stop_listening()
-        end_descendants(os.getpid())
+        end_descendants()
         if self._cluster.is_isolated:
             filesystem.save_disk(self._folder, _KEPT_DISK)
 

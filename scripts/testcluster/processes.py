@@ -83,8 +83,16 @@ def wait_until_gone(processes: Iterable[Process], *, timeout_s: float) -> list[P
     return left
 
 
-def end_descendants(pid: int) -> None:
-    """Kill everything below a process, also what is born meanwhile."""
-    while below := find_descendants(pid):
+def collect_ended_children() -> None:
+    """Take note of every child that has ended, so that none stays behind as a zombie."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def end_descendants() -> None:
+    """Kill everything below the calling process, also what is born meanwhile."""
+    while below := find_descendants(os.getpid()):
         send_signal(below, signal.SIGKILL)
         wait_until_gone(below, timeout_s=0.2)
+    collect_ended_children()

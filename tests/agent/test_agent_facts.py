@@ -151,7 +151,7 @@ def test_torch_and_deepspeed_are_read_and_not_imported(tmp_path: Path, environme
     assert not interpreter.torch.cxx11_abi
     assert interpreter.deepspeed is not None
     assert interpreter.deepspeed.version == "1.2.3"
-    assert interpreter.deepspeed.installed_ops == {"good": True}
+    assert interpreter.deepspeed.installed_ops == {"good": True, "off": False}
     assert interpreter.deepspeed.accelerator == "cpu"
     assert interpreter.deepspeed.record_sha256 is not None
     assert not interpreter.deepspeed.is_editable

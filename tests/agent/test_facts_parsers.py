@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.agent.errors import AgentError
 from orchestrator.agent.facts_gpus import capability_by_name, parse_amd_smi, parse_nvidia_smi, parse_rocminfo
 from orchestrator.agent.facts_system import cpu_level, cpu_model, highest_glibcxx, os_name
 from orchestrator.agent.installer import first_error
-from orchestrator.agent.staging import name_and_version
+from orchestrator.agent.staging import name_and_version, refuse_interpreter
 from orchestrator.model.codec import from_document
 from orchestrator.model.facts import Gpu
 from orchestrator.model.signature import CpuLevel
@@ -110,3 +111,28 @@ def test_pip_s_first_error_is_the_cause() -> None:
 
 def test_a_wheel_s_file_name_says_name_and_version() -> None:
     assert name_and_version("/x/typing_extensions-4.16.0-py3-none-any.whl") == ("typing-extensions", "4.16.0")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"is_externally_managed": True}, "PEP 668"),
+        ({"is_writable": False}, "/lib is not writable"),
+        ({"deepspeed": {"version": "1", "location": "/src", "is_editable": True}}, "editable"),
+    ],
+)
+def test_an_interpreter_that_must_be_left_alone_is_refused_with_the_way_out(
+    fault: dict[str, object], words: str
+) -> None:
+    sound = {
+        "executable": "/py",
+        "platlib": "/lib",
+        "is_externally_managed": False,
+        "is_writable": True,
+        "deepspeed": None,
+    }
+    refuse_interpreter(sound)
+    with pytest.raises(AgentError, match=words) as refused:
+        refuse_interpreter({**sound, **fault})
+    assert refused.value.kind == "install"
+    assert refused.value.hint

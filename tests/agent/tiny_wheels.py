@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import io
 import zipfile
@@ -21,12 +22,12 @@ import importlib
 class Builder:
     def __init__(self, name): self.name = name
     def absolute_name(self): return f"deepspeed.ops.{self.name}_op"
-    def sources(self): return ["csrc/x.cpp"]
+    def sources(self): return [] if self.name == "empty" else ["csrc/x.cpp"]
     def load(self, verbose=True):
         from torch.utils import cpp_extension
         if self.name == "jit": return cpp_extension.load(name=self.name)
         return importlib.import_module(self.absolute_name())
-ALL_OPS = {name: Builder(name) for name in ("good", "broken", "crash", "hang", "jit", "gone")}
+ALL_OPS = {name: Builder(name) for name in ("good", "broken", "crash", "hang", "jit", "gone", "empty")}
 """
 
 _REPORT = """
@@ -38,7 +39,7 @@ if __name__ == "__main__":
 
 DEEPSPEED = {
     "deepspeed/__init__.py": "",
-    "deepspeed/git_version_info_installed.py": "installed_ops={'good': True}\naccelerator_name='cpu'\n",
+    "deepspeed/git_version_info_installed.py": "installed_ops={'good': 1, 'off': False}\naccelerator_name='cpu'\n",
     "deepspeed/env_report.py": _REPORT,
     "deepspeed/ops/__init__.py": "",
     "deepspeed/ops/op_builder/__init__.py": "",
@@ -48,6 +49,7 @@ DEEPSPEED = {
     "deepspeed/ops/crash_op.py": "import os, signal\nos.kill(os.getpid(), signal.SIGILL)\n",
     "deepspeed/ops/hang_op.py": "import signal\nsignal.pause()\n",
     "deepspeed/ops/jit_op.py": "",
+    "deepspeed/ops/empty_op.py": "a placeholder is linked, not imported, and this is no library",
 }
 
 
@@ -68,6 +70,7 @@ def wheel(name: str, version: str, files: Mapping[str, str], *, requires: tuple[
     return zipped(contents)
 
 
+@functools.cache
 def pip_wheel() -> bytes:
     """Return the pip of this environment, packed again as it came."""
     found = distribution("pip")

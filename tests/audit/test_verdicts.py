@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from fakes.wheels import make_manifest, make_signature
 
 from orchestrator.audit.verdicts import Aspect, audit
 from orchestrator.model.facts import Facts, Gpu, Interpreter, System, Torch
 from orchestrator.model.signature import Accelerator, CpuLevel
 from orchestrator.model.wheels import OpRecord
-from tests.fakes.wheels import make_manifest, make_signature
 
 SYSTEM = System(
     hostname="worker-0",

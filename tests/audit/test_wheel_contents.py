@@ -7,15 +7,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from fakes.wheels import make_manifest, make_wheel
 
 from orchestrator.audit.wheels import BUILD_RECORD, read_wheel
 from orchestrator.errors import StoreError
-from tests.fakes.wheels import make_manifest, make_wheel
 
 SETUP_PY_WROTE = b"""version='0.19.8+cpu'
 git_hash='unknown'
 git_branch='unknown'
-installed_ops={'cpu_adam': True, 'async_io': False}
+installed_ops={'cpu_adam': 1, 'fused_adam': True, 'async_io': False}
 accelerator_name='cpu'
 torch_info={'version': '2.13', 'bf16_support': False, 'cuda_version': '0.0', 'nccl_version': '0.0'}
 """
@@ -43,7 +43,7 @@ def test_all_of_it_is_read(tmp_path: Path, op: bytes) -> None:
     assert contents.requires == ("torch>=2.0", 'autodoc; extra == "docs"')
     assert list(contents.shared_objects) == [inside]
     assert contents.shared_objects[inside].size_bytes == len(op)
-    assert contents.installed_ops == {"cpu_adam": True, "async_io": False}
+    assert contents.installed_ops == {"cpu_adam": True, "fused_adam": True, "async_io": False}
     assert contents.accelerator == "cpu"
     assert contents.torch == {"version": "2.13", "cuda_version": "0.0", "nccl_version": "0.0"}
     assert contents.manifest == make_manifest()

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.wheels import make_wheel
 
 from orchestrator.errors import TransferError
 from orchestrator.index.pip_index import PipIndex
 from orchestrator.ports import TargetTags
-from tests.fakes.wheels import make_wheel
 
 TAGS = TargetTags(python_version="3.8.18", abi_tag="cp38", machine="x86_64", glibc="2.31")
 
@@ -68,7 +68,8 @@ def test_dependencies_come_along_and_markers_follow_the_target(index: PipIndex) 
 
 
 def test_the_newest_wheel_that_the_host_can_use_is_taken(index: PipIndex) -> None:
-    assert names(index, "native", constraints={"odd": "a version that pip cannot read"}) == ["native-1.1"]
+    unreadable = {"odd": "a version that pip cannot read", "-umpy": "1.0"}
+    assert names(index, "native", constraints=unreadable) == ["native-1.1"]
     assert names(index, "native", tags=replace(TAGS, machine="aarch64")) == ["native-4.0"]
 
 

@@ -20,6 +20,8 @@ from orchestrator.remote.dial import Dialer, DialSettings
 from orchestrator.remote.opening import open_session, ssh_command
 from orchestrator.remote.session import AgentSession
 
+pytestmark = pytest.mark.cluster
+
 TARGET = Host(name="target")
 
 
@@ -93,9 +95,7 @@ def test_a_revoked_host_key_is_refused(dialer: MakeDialer, sshd: Sshd, tmp_path:
     assert "revoked" in failure(dialer(sshd.config(UserKnownHostsFile=known_hosts))).message
 
 
-def test_a_host_key_alias_is_looked_up_instead_of_the_address(
-    dialer: MakeDialer, sshd: Sshd, tmp_path: Path
-) -> None:
+def test_a_host_key_alias_is_looked_up_instead_of_the_address(dialer: MakeDialer, sshd: Sshd, tmp_path: Path) -> None:
     known_hosts = tmp_path / "known_hosts"
     known_hosts.write_text(f"worker-* {sshd.host_key}\n")
     config = sshd.config(UserKnownHostsFile=known_hosts)
@@ -286,9 +286,7 @@ def test_the_host_key_of_a_jump_host_is_checked_too(dialer: MakeDialer, sshd: Ss
     assert bastion.logins == 0
 
 
-def test_a_jump_host_that_cannot_reach_the_target_says_so(
-    dialer: MakeDialer, sshd: Sshd, start: StartSshd
-) -> None:
+def test_a_jump_host_that_cannot_reach_the_target_says_so(dialer: MakeDialer, sshd: Sshd, start: StartSshd) -> None:
     bastion = start()
     error = failure(dialer(sshd.config(ProxyJump="bastion", Port=free_port()) + bastion.config("bastion")))
     assert "bastion" in error.message

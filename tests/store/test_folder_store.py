@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.wheels import make_manifest, make_wheel
 
 from orchestrator.errors import StoreError
 from orchestrator.model.wheels import Artifact, BuildKey, OpRecord
 from orchestrator.store.entries import RECORD_NAME
 from orchestrator.store.folder import FolderStore
-from tests.fakes.wheels import make_manifest, make_wheel
 
 HOLDER = """
 import sys

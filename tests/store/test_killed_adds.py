@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.wheels import make_manifest, make_wheel
 
 from orchestrator.model.wheels import Artifact
 from orchestrator.store.folder import FolderStore
-from tests.fakes.wheels import make_manifest, make_wheel
 
 KILL_AT_EVERY_STEP = """
 import os, signal, sys

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fakes.store import MemoryStore
+from fakes.wheels import make_manifest, make_wheel
 
 from orchestrator.errors import StoreError
 from orchestrator.model.wheels import Artifact, BuildKey
 from orchestrator.ports import Store
 from orchestrator.store.folder import FolderStore
-from tests.fakes.store import MemoryStore
-from tests.fakes.wheels import make_manifest, make_wheel
 
 STORES: dict[str, Callable[[Path], Store]] = {"folder": FolderStore, "memory": lambda _root: MemoryStore()}
 

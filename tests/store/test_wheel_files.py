@@ -7,10 +7,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from fakes.wheels import make_manifest, make_wheel
 
 from orchestrator.errors import StoreError
 from orchestrator.store.wheel_files import read_artifact
-from tests.fakes.wheels import make_manifest, make_wheel
 
 
 def repack(wheel: Path, *, leave_out: str = "", append: dict[str, bytes] | None = None) -> None:

@@ -44,18 +44,23 @@ def main() -> None:
     for name, op in ops.items():
         op.cpu_arch = lambda: march
         op.simd_width = lambda: simd
-        op.builder = recording(name, op.builder, modules, keeps_debug=debug == "KEEP")
+        op.builder = corrected(name, op, modules, keeps_debug=debug == "KEEP")
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # where ninja is
     result = compile_op(ops[arguments[0]], *arguments[1:]) if task == "op" else run_setup(arguments, modules)
     sys.stdout.write(f"\ndsdeploy-result {json.dumps(result)}\n")
 
 
-def recording(name: str, make_extension: Any, modules: dict[str, str], *, keeps_debug: bool) -> Any:  # noqa: ANN401 - setuptools'
-    """Return an op's `builder` that notes the module which it makes, and leaves its debug sections out."""
+def corrected(name: str, op: Any, modules: dict[str, str], *, keeps_debug: bool) -> Any:  # noqa: ANN401 - DeepSpeed's
+    """Return the op's `builder()`, but linked as it must be, without debug sections, and noting the module's name."""
+    make_extension = op.builder
 
     def make() -> Any:  # noqa: ANN401 - setuptools'
         extension = make_extension()
         modules[name] = extension.name
+        # DeepSpeed 0.19's op_builder/cpu/builder.py forgets them, and async_io then lacks io_submit(). Not its
+        # -fopenmp: torch brings an OpenMP of its own.
+        wanted = [flag for flag in op.extra_ldflags() if flag.startswith(("-l", "-L"))]
+        extension.extra_link_args += [flag for flag in wanted if flag not in extension.extra_link_args]
         if not keeps_debug:  # upstream asks for -g: a third of the compile time and nine tenths of the wheel
             extension.extra_compile_args["cxx"].append("-g0")
             extension.extra_link_args.append("-Wl,--strip-all")

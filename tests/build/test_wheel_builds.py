@@ -1,0 +1,282 @@
+"""Whole builds of a tiny DeepSpeed on this machine, through a real agent: what comes out, and how they fail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from build_parts import SIGNATURE, SPECS, EventList, make_order, make_spec, make_tools, order_for
+from tiny_deepspeed import TREE, make_torch_python, write_tree
+
+from orchestrator.audit.wheels import read_wheel
+from orchestrator.build.order import BuildOrder, BuildTools, BuiltWheel
+from orchestrator.build.wheel import make_wheel
+from orchestrator.errors import BuildError
+from orchestrator.index.pip_index import PipIndex
+from orchestrator.model.events import BuildStep, OpFinished, OpStarted
+from orchestrator.model.recipe import BuildStrategy
+from orchestrator.remote.local import open_local
+from orchestrator.remote.session import AgentSession
+
+pytestmark = pytest.mark.build
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def index(shared: Path) -> PipIndex:
+    return PipIndex(shared / "packages", environ=os.environ)
+
+
+@pytest.fixture(scope="module")
+def python(shared: Path) -> str:
+    return make_torch_python(shared / "target")
+
+
+@pytest.fixture(scope="module")
+def builder(shared: Path) -> Iterator[AgentSession]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+        session = open_local()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def tools(tmp_path: Path, builder: AgentSession, index: PipIndex) -> BuildTools:
+    return make_tools(tmp_path, remote=builder, index=index)
+
+
+@pytest.fixture
+def order(tmp_path: Path, python: str) -> BuildOrder:
+    return replace(order_for(write_tree(tmp_path / "tree"), make_order()), python=python)
+
+
+def workspaces(shared: Path) -> list[Path]:
+    return list((shared / "cache" / "dsdeploy" / "work").iterdir())
+
+
+def events_of(tools: BuildTools) -> EventList:
+    assert isinstance(tools.reporter, EventList)
+    return tools.reporter
+
+
+@pytest.fixture(scope="module")
+def built(shared: Path, builder: AgentSession, index: PipIndex, python: str) -> BuiltWheel:
+    """One wheel for all tests that only look: everything but pin_memory's dependent placeholder is asked for."""
+    tree = write_tree(shared / "tree")
+    order = replace(order_for(tree, make_order(skipped={"not_implemented": "off in the recipe"})), python=python)
+    return make_wheel(order, make_tools(shared / "built", remote=builder, index=index))
+
+
+def test_the_wheel_holds_the_ordered_ops_and_says_why_not_the_others(built: BuiltWheel) -> None:
+    contents = read_wheel(built.path)
+    names = {Path(path).name.split(".")[0] for path in contents.shared_objects}
+    assert names == {"cpu_adam_op", "async_io_op", "pin_memory_op"}
+    assert built.manifest.built_ops == ("cpu_adam", "async_io", "pin_memory")
+    assert built.manifest.ops[-1].reason == "off in the recipe"
+
+
+def test_the_manifest_inside_is_the_one_returned_but_for_times(built: BuiltWheel) -> None:
+    ops = tuple(replace(op, compile_s=None) for op in built.manifest.ops)
+    assert read_wheel(built.path).manifest == replace(built.manifest, ops=ops)
+    assert all(op.compile_s for op in built.manifest.ops if op.is_built)
+
+
+def test_every_record_was_read_from_its_library(built: BuiltWheel) -> None:
+    libraries = read_wheel(built.path).shared_objects
+    for op in built.manifest.ops[:3]:
+        assert op.path is not None
+        assert op.module == f"deepspeed.ops.{op.name}_op"
+        assert op.size_bytes == libraries[op.path].size_bytes
+        assert op.needed == libraries[op.path].needed
+        assert not libraries[op.path].has_debug_sections
+
+
+def test_the_version_names_the_signature_and_torch_is_pinned(built: BuiltWheel) -> None:
+    contents = read_wheel(built.path)
+    assert contents.version.startswith("0.19.8+torch2.13.cpu.x8664v3.k")
+    assert contents.version == built.manifest.deepspeed_version
+    assert "torch==2.13.*" in contents.requires
+
+
+def test_the_cpu_level_is_the_signatures(built: BuiltWheel) -> None:
+    assert built.manifest.flags == {"march": "-march=x86-64-v3", "simd": "-D__AVX256__"}
+    assert "c++" in built.manifest.compilers
+
+
+def test_progress_is_told_step_by_step_and_op_by_op(order: BuildOrder, tools: BuildTools) -> None:
+    make_wheel(order, tools)
+    events = events_of(tools).events
+    assert [event.text for event in events if isinstance(event, BuildStep)] == ["environment", "source", "wheel"]
+    started = [event.op for event in events if isinstance(event, OpStarted)]
+    assert started[0] == "async_io"  # the longest
+    assert sorted(started) == sorted(spec.name for spec in SPECS)
+    assert {event.op for event in events if isinstance(event, OpFinished) and event.is_ok} == set(started)
+
+
+def test_both_strategies_give_the_same_ops(order: BuildOrder, tools: BuildTools) -> None:
+    literal = replace(order, recipe=replace(order.recipe, strategy=BuildStrategy.UPSTREAM))
+    ours, theirs = make_wheel(order, tools), make_wheel(literal, replace(tools, folder=tools.folder / "upstream"))
+    assert ours.manifest.built_ops == theirs.manifest.built_ops
+    assert read_wheel(ours.path).installed_ops == read_wheel(theirs.path).installed_ops
+    assert set(read_wheel(ours.path).shared_objects) == set(read_wheel(theirs.path).shared_objects)
+
+
+def test_an_op_without_sources_is_built_but_has_no_module_to_load(order: BuildOrder, tools: BuildTools) -> None:
+    record = make_wheel(order, tools).manifest.ops[-1]
+    assert (record.name, record.is_built, record.module) == ("not_implemented", True, None)
+
+
+def test_two_builds_of_one_order_give_equal_bytes(order: BuildOrder, tools: BuildTools) -> None:
+    first, second = (make_wheel(order, replace(tools, folder=tools.folder / name)) for name in "ab")
+    assert first.path.read_bytes() == second.path.read_bytes()
+
+
+def test_the_controller_builds_with_a_torch_that_it_keeps(order: BuildOrder, tools: BuildTools, python: str) -> None:
+    (site_packages,) = Path(python).parents[1].glob("lib/python*/site-packages")
+    kept = tools.cache / "torch" / f"{SIGNATURE.python_tag}-{SIGNATURE.torch_version}"
+    kept.parent.mkdir(parents=True)
+    kept.symlink_to(site_packages)
+    built = make_wheel(replace(order, python=None), tools)
+    assert built.manifest.built_ops == tuple(spec.name for spec in SPECS)
+
+
+def test_a_failed_op_names_itself_its_source_and_the_first_error(
+    tmp_path: Path, order: BuildOrder, tools: BuildTools, shared: Path
+) -> None:
+    tree = write_tree(tmp_path / "broken", csrc__pin_memory="#include <no_such_header.h>\n")
+    with pytest.raises(BuildError) as failure:
+        make_wheel(order_for(tree, order), tools)
+    assert "op pin_memory failed on controller: csrc/pin_memory.c:1: no_such_header.h" in failure.value.message
+    assert str(tools.logs / "op-pin_memory.log") in failure.value.message
+    assert [event.op for event in events_of(tools).events if isinstance(event, OpFinished) and not event.is_ok] == [
+        "pin_memory"
+    ]
+    assert workspaces(shared) == []
+
+
+def test_an_op_that_cannot_be_loaded_fails_the_build(order: BuildOrder, tools: BuildTools) -> None:
+    lonely = tuple(make_spec(spec.name, is_empty=spec.is_empty) for spec in SPECS)  # async_io without its pin_memory
+    with pytest.raises(BuildError, match=r"async_io: ImportError: .*undefined symbol: pin_count"):
+        make_wheel(replace(order, specs=lonely), tools)
+
+
+def test_an_op_that_crashes_when_loaded_fails_the_build(tmp_path: Path, order: BuildOrder, tools: BuildTools) -> None:
+    crash = "#include <stdlib.h>\n__attribute__((constructor)) static void crash(void) { abort(); }\n"
+    tree = write_tree(tmp_path / "broken", csrc__cpu_adam=TREE["csrc/cpu_adam.c"] + crash)
+    with pytest.raises(BuildError, match="cpu_adam: ended by signal 6"):
+        make_wheel(order_for(tree, order), tools)
+
+
+def test_an_op_that_setup_leaves_out_fails_the_build(tmp_path: Path, order: BuildOrder, tools: BuildTools) -> None:
+    ops = TREE["op_builder/all_ops.py"].replace("return True", 'return self.name != "pin_memory"')
+    tree = write_tree(tmp_path / "broken", op_builder__all_ops=ops)
+    with pytest.raises(BuildError, match="left out pin_memory"):
+        make_wheel(order_for(tree, order), tools)
+
+
+def test_a_wheel_whose_own_record_differs_is_refused(tmp_path: Path, order: BuildOrder, tools: BuildTools) -> None:
+    setup = TREE["setup.py"].replace("installed_ops={installed_ops}", "installed_ops={dict()}")
+    with pytest.raises(BuildError, match="installed_ops are none"):
+        make_wheel(order_for(write_tree(tmp_path / "broken", setup=setup), order), tools)
+
+
+def test_a_library_that_setup_compiles_again_is_refused(tmp_path: Path, order: BuildOrder, tools: BuildTools) -> None:
+    setup = TREE["setup.py"].replace("enabled =", "ALL_OPS['cpu_adam'].sources = ['csrc/other.c']\nenabled =")
+    setup = setup.replace("import os\n", "import os, shutil\nshutil.rmtree('build')\n", 1)
+    other = TREE["csrc/cpu_adam.c"].replace("{", "{ /* */", 1) + "int other(void) { return 2; }\n"
+    tree = write_tree(tmp_path / "broken", setup=setup)
+    (tree / "csrc" / "other.c").write_text(other)
+    with pytest.raises(BuildError, match="compiled cpu_adam again"):
+        make_wheel(order_for(tree, order), tools)
+
+
+def test_a_torch_of_another_version_is_refused(tmp_path: Path, order: BuildOrder, tools: BuildTools) -> None:
+    python = make_torch_python(tmp_path / "other", torch_version="2.12.1+cpu")
+    with pytest.raises(BuildError, match=r"is 2\.12\.1\+cpu, not 2\.13\.0\+cpu"):
+        make_wheel(replace(order, python=python), tools)
+
+
+def test_a_python_of_another_tag_is_refused(order: BuildOrder, tools: BuildTools) -> None:
+    with pytest.raises(BuildError, match="no Python for cp37"):
+        make_wheel(replace(order, signature=replace(order.signature, python_tag="cp37")), tools)
+
+
+def test_a_python_that_is_not_there_is_refused(order: BuildOrder, tools: BuildTools) -> None:
+    with pytest.raises(BuildError, match="none that runs"):
+        make_wheel(replace(order, python="/no/such/python"), tools)
+
+
+HANGING_COMPILER = """\
+#!/bin/sh
+case "$*" in
+    *pin_memory*) read -r _ < {go} ; exit 1 ;;
+    *) echo $$ > {started} ; exec sleep 600 ;;
+esac
+"""
+
+
+@pytest.fixture
+def hanging(tmp_path: Path, order: BuildOrder) -> tuple[BuildOrder, Path, Path]:
+    """An order whose compiler hangs, but for pin_memory, which fails when something is written into `go`."""
+    started, go, compiler = tmp_path / "started", tmp_path / "go", tmp_path / "cc"
+    os.mkfifo(started)
+    os.mkfifo(go)
+    compiler.write_text(HANGING_COMPILER.format(started=started, go=go))
+    compiler.chmod(0o755)
+    recipe = replace(order.recipe, environment={"CC": str(compiler)})
+    specs = tuple(spec for spec in SPECS if spec.name in ("async_io", "pin_memory"))
+    decisions = tuple(decision for decision in order.decisions if decision.op in ("async_io", "pin_memory"))
+    return replace(order, recipe=recipe, specs=specs, decisions=decisions), started, go
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_when_an_op_fails_the_compilers_of_the_others_are_ended(
+    hanging: tuple[BuildOrder, Path, Path], tools: BuildTools, shared: Path
+) -> None:
+    order, started, go = hanging
+    pids: list[int] = []
+
+    def let_fail() -> None:
+        pids.append(int(started.read_text()))
+        go.write_text("\n")
+
+    threading.Thread(target=let_fail, daemon=True).start()
+    with pytest.raises(BuildError, match="op pin_memory failed"):
+        make_wheel(order, tools)
+    assert not is_running(pids[0])
+    assert workspaces(shared) == []
+
+
+def test_an_interrupt_ends_the_compilers_and_leaves_nothing(
+    hanging: tuple[BuildOrder, Path, Path], tools: BuildTools, shared: Path
+) -> None:
+    order, started, _ = hanging
+    pids: list[int] = []
+
+    def interrupt() -> None:
+        pids.append(int(started.read_text()))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        make_wheel(order, tools)
+    assert not is_running(pids[0])
+    assert workspaces(shared) == []
+    assert not tools.folder.exists()
