@@ -102,3 +102,9 @@ class VerifyError(DsdeployError):
     """An installed wheel does not do what its manifest says."""
 
     exit_code = ExitCode.VERIFY
+
+
+class StoppedError(DsdeployError):
+    """Somebody stopped the run: Ctrl-C."""
+
+    exit_code = ExitCode.INTERRUPTED

@@ -16,10 +16,12 @@ CAPTURES = Path(__file__).parent / "captures/nvidia-smi"
 sys.path.insert(0, str(SCRIPTS))
 
 from testcluster import addresses, config_texts, fake_nvidia_smi, links  # noqa: E402
+from testcluster.choices import Choice, find_played, parse_choice  # noqa: E402
+from testcluster.cpus import make_cpuinfo  # noqa: E402
 from testcluster.design import check_options, design_cluster  # noqa: E402
 from testcluster.errors import ClusterError  # noqa: E402
 from testcluster.filesystem import find_mount_points  # noqa: E402
-from testcluster.gpus import GpuChoice, count_gpus, find_gpu, parse_gpu_choice  # noqa: E402
+from testcluster.gpus import count_gpus  # noqa: E402
 from testcluster.host_files import parse_openssh_version  # noqa: E402
 from testcluster.interpreter import Interpreter  # noqa: E402
 from testcluster.layout import find_cache_root, find_folder, find_state_root  # noqa: E402
@@ -214,6 +216,8 @@ def test_every_other_host_is_a_permanent_neighbour() -> None:
         replace(OPTIONS, count=1001),
         replace(OPTIONS, rate="fast"),
         replace(OPTIONS, gpus=("h100x8:3",)),
+        replace(OPTIONS, cpus=("avx2:3",)),
+        replace(OPTIONS, cpus=("avx1024",)),
     ],
 )
 def test_options_of_which_no_cluster_can_be_made_are_refused(options: Options) -> None:
@@ -222,16 +226,37 @@ def test_options_of_which_no_cluster_can_be_made_are_refused(options: Options) -
 
 
 def test_gpus_are_chosen_for_all_hosts_or_for_some_and_the_last_word_wins() -> None:
-    assert parse_gpu_choice("h100x8") == GpuChoice(capture="h100x8", hosts=None)
-    assert parse_gpu_choice("a100x2:0-1,3") == GpuChoice(capture="a100x2", hosts=(0, 1, 3))
-    choices = [parse_gpu_choice("h100x8"), parse_gpu_choice("a100x2:1")]
-    assert [find_gpu(choices, index) for index in range(3)] == ["h100x8", "a100x2", "h100x8"]
+    assert parse_choice("h100x8") == Choice(played="h100x8", hosts=None)
+    assert parse_choice("a100x2:0-1,3") == Choice(played="a100x2", hosts=(0, 1, 3))
+    choices = [parse_choice("h100x8"), parse_choice("a100x2:1")]
+    assert [find_played(choices, index) for index in range(3)] == ["h100x8", "a100x2", "h100x8"]
 
 
 @pytest.mark.parametrize("text", ["", ":1", "h100x8:", "h100x8:a", "h100x8:1-b"])
 def test_a_choice_of_gpus_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(ClusterError):
-        parse_gpu_choice(text)
+        parse_choice(text)
+
+
+def test_a_host_that_plays_an_older_cpu_hides_the_newer_instructions_and_nothing_else() -> None:
+    real = "processor\t: 0\nflags\t\t: fpu sse4_2 avx avx2 fma f16c avx512f avx512_vnni sha_ni\nbugs\t\t: x\n"
+    assert make_cpuinfo(real, "avx2") == real.replace(" avx512f avx512_vnni", "")
+    assert make_cpuinfo(real, "sse4") == real.replace(" avx avx2 fma f16c avx512f avx512_vnni", "")
+
+
+def test_a_session_of_a_loopback_cluster_is_told_which_cpu_it_plays() -> None:
+    options = replace(OPTIONS, cpus=("avx2:1",))
+    for network, expected in ((Network.NAMESPACES, [False, False]), (Network.LOOPBACK, [False, True])):
+        cluster = make_cluster(network, options)
+        texts = [
+            config_texts.make_sshd_config(cluster, host, sftp_server="/sftp-server", has_penalties=False)
+            for host in cluster.hosts[:2]
+        ]
+        assert [
+            f'"DSDEPLOY_CPUINFO={host.folder}/cpuinfo"' in text
+            for host, text in zip(cluster.hosts, texts, strict=False)
+        ] == expected
+    assert [host.cpu for host in cluster.hosts] == [None, "avx2", None]
 
 
 def test_a_capture_says_how_many_gpus_it_shows() -> None:

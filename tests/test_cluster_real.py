@@ -10,7 +10,7 @@ import pytest
 from cluster_hosts import ClusterUnderTest, bring_up, make_environment, run_cluster
 
 pytestmark = pytest.mark.cluster
-UP = ["2", "--torch", "none", "--gpu", "h100x8:1"]
+UP = ["2", "--torch", "none", "--gpu", "h100x8:1", "--cpu", "sse4:0"]
 
 
 @pytest.fixture(scope="module", params=["namespaces", "loopback"])
@@ -103,6 +103,17 @@ def test_the_captured_nvidia_smi_answers_on_the_host_that_plays_it(cluster: Clus
     lines = cluster.ssh("worker-1", query).stdout.splitlines()
     assert lines == [f"{index}, 9.0, 81559" for index in range(8)]
     assert "CUDA Version" in cluster.ssh("worker-1", "nvidia-smi").stdout
+
+
+def test_a_host_shows_the_cpu_that_it_plays(cluster: ClusterUnderTest) -> None:
+    command = "grep -c -w avx ${DSDEPLOY_CPUINFO:-/proc/cpuinfo}"
+    assert cluster.ssh("worker-0", command).stdout == "0\n"
+    assert (
+        cluster.ssh("worker-1", command).stdout
+        == subprocess.run(
+            ["grep", "-c", "-w", "avx", "/proc/cpuinfo"], capture_output=True, text=True, check=False
+        ).stdout
+    )
 
 
 def test_a_refusing_host_refuses_at_once_until_it_is_restored(cluster: ClusterUnderTest) -> None:

@@ -27,8 +27,8 @@ class Assembly:
 def assemble(tree: Tree) -> Assembly:
     """Run `setup.py build_ext bdist_wheel`, which finds every op up to date: it writes `installed_ops` and the tags.
 
-    With the upstream strategy it is the literal `DS_BUILD_OPS=1 python setup.py build_ext -jN bdist_wheel`, which
-    compiles too. Raises BuildError when it leaves out an op.
+    With the upstream strategy it is `DS_BUILD_OPS=1 setup.py build_ext -jN bdist_wheel`, which compiles too: literally,
+    but for the CPU level, which is the signature's there as well. Raises BuildError when it leaves out an op.
     """
     order = tree.order
     is_upstream = order.recipe.strategy is BuildStrategy.UPSTREAM

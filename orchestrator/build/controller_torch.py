@@ -35,10 +35,10 @@ def keep_torch(target: Target, pip: str, order: BuildOrder, tools: BuildTools, s
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="partial-") as partial:
         made = Path(partial, "torch")
         install = (target.executable, pip, "install", "--progress-bar", "off", "--target", str(made))
+        # The main index names some builds without their local part: its 2.11.0 is 2.11.0+cu130.
         try:
             shop.run("torch", Command(argv=(*install, f"torch=={version}")), on_line=tell)
         except BuildError:
-            # The main index names some builds without their local part: its 2.11.0 is 2.11.0+cu130.
             shop.run("torch", Command(argv=(*install, f"torch=={Version(version).public}")), on_line=tell)
         _check_version(made, version)
         with contextlib.suppress(OSError):  # another build was faster

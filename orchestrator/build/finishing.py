@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -32,8 +35,8 @@ def finish_wheel(draft: Path, folder: Path, manifest: Manifest) -> Path:
     with ZipFile(folder / draft.name, "w") as target:
         for name in names:
             _add(target, name, members[name], modes[name])
-        rows = [f"{name},{_digest(members[name])},{len(members[name])}\n" for name in names]
-        _add(target, record, "".join([*rows, f"{record},,\n"]).encode(), modes[record])
+        rows = [(name, _digest(members[name]), str(len(members[name]))) for name in names]
+        _add(target, record, _record([*rows, (record, "", "")]), modes[record])
     return folder / draft.name
 
 
@@ -58,6 +61,12 @@ def _add(target: ZipFile, name: str, content: bytes, mode: int) -> None:
     member = ZipInfo(name, date_time=_EPOCH)
     member.external_attr = mode
     target.writestr(member, content, ZIP_DEFLATED)
+
+
+def _record(rows: Sequence[tuple[str, str, str]]) -> bytes:
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
 
 
 def _digest(content: bytes) -> str:

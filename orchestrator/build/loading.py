@@ -14,7 +14,7 @@ from orchestrator.ports import Command
 def load_ops(tree: Tree, modules: Mapping[str, str]) -> None:
     """Load every op of the tree in a process of its own; raises BuildError with all that do not load.
 
-    `modules` is op → import name, in the order of DeepSpeed's own list.
+    `modules` is op → import name.
     """
     ops = [
         {
@@ -33,4 +33,5 @@ def load_ops(tree: Tree, modules: Mapping[str, str]) -> None:
     errors = result_of(tree.shop.run("loading", command))
     faults = [f"{op}: {error}" for op, error in errors.items() if error]
     if faults:
-        raise BuildError("compiled, but cannot be loaded:\n  " + "\n  ".join(faults))
+        lines = "\n  ".join(faults)
+        raise BuildError(f"compiled on {tree.shop.remote.host}, but cannot be loaded there:\n  {lines}")

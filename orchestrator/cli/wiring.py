@@ -12,22 +12,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
-from pathlib import Path
 
 from orchestrator.cli.options import Building, Output, Targets
-from orchestrator.config.filters import apply_filters
-from orchestrator.config.hostfile import load_hostfile
-from orchestrator.config.recipes import load_recipe, recipe_folders
-from orchestrator.config.settings import Settings, make_settings
+from orchestrator.cli.user_files import find_recipe_folders, load_hosts, open_store, read_settings
+from orchestrator.config.recipes import load_recipe
 from orchestrator.errors import UsageError
 from orchestrator.index.pip_index import PipIndex
 from orchestrator.model.deployment import DeploymentIdentity
-from orchestrator.model.events import LogLine, Note
+from orchestrator.model.events import LogLine
 from orchestrator.model.facts import Facts
-from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Outcomes
 from orchestrator.model.recipe import BuildStrategy, Recipe
-from orchestrator.ports import Remote, Reporter
+from orchestrator.ports import Remote
 from orchestrator.remote.dial import DialSettings
 from orchestrator.remote.fleet import SshFleet
 from orchestrator.remote.local import open_local
@@ -40,22 +36,6 @@ from orchestrator.stages.probe import probe, read_facts, target_python
 from orchestrator.store.folder import FolderStore
 
 
-def read_settings() -> Settings:
-    """Return this user's settings."""
-    return make_settings(os.environ, Path.home())
-
-
-def load_hosts(targets: Targets) -> tuple[Host, ...]:
-    """Return the hosts that the options choose. Raises UsageError, ConfigError."""
-    hosts = load_hostfile(targets.hostfile or read_settings().hostfile)
-    return apply_filters(hosts, include=targets.include, exclude=targets.exclude)
-
-
-def find_recipe_folders() -> tuple[Path, ...]:
-    """Return where recipes are looked for."""
-    return recipe_folders(project=Path.cwd(), user=read_settings().recipes_folder)
-
-
 def make_identity() -> DeploymentIdentity:
     """Return who deploys, and when: now."""
     now = datetime.now(timezone.utc)
@@ -64,18 +44,6 @@ def make_identity() -> DeploymentIdentity:
         started_at=now.isoformat(timespec="seconds"),
         author=f"{getpass.getuser()}@{socket.gethostname()}",
     )
-
-
-def open_store(reporter: Reporter | None = None) -> FolderStore:
-    """Return this user's store of wheels."""
-
-    def tell(text: str) -> None:
-        if reporter is None:
-            print(text, file=sys.stderr)
-        else:
-            reporter.emit(Note(text=text))
-
-    return FolderStore(read_settings().data_folder, on_wait=tell, on_note=tell)
 
 
 class Run:

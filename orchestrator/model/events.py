@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from orchestrator.model.outcome import Outcome
+
 
 class Stage(str, Enum):
     """The steps of a run, in order."""
@@ -54,6 +56,12 @@ class HostFinished:
     is_ok: bool
     text: str = ""
     elapsed_s: float = 0.0
+
+    @classmethod
+    def of(cls, stage: Stage, outcome: Outcome[object]) -> HostFinished:
+        """Return what is to be said of a host's outcome."""
+        text = outcome.failure.message if outcome.failure else ""
+        return cls(stage=stage, host=outcome.host, is_ok=outcome.is_ok, text=text, elapsed_s=outcome.elapsed_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

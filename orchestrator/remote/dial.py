@@ -125,7 +125,7 @@ class Dialer:
             self._known_hosts,
             host=alias or connection.address,
             port=None if alias else connection.port,
-            files=tuple(Path(word).expanduser() for word in shlex.split(f"{user} {system}") if word != "none"),
+            files=tuple(map(_known_hosts_file, shlex.split(f"{user} {system}"))),
             accept_new=self._settings.accept_new_host_keys,
         )
 
@@ -143,6 +143,10 @@ def _target(host: Host, connection: SshConnection, route: Route = ()) -> Target:
     return Target(name=host.name, address=connection.address, port=connection.port, user=connection.user, route=route)
 
 
+def _known_hosts_file(word: str) -> Path:
+    return Path("/dev/null" if word == "none" else word).expanduser()
+
+
 def _route_in(options: Mapping[str, Any]) -> Route:
     jumps = options.get("proxyjump", "none")
     return () if jumps.lower() == "none" else tuple(word.strip() for word in jumps.split(","))
@@ -152,7 +156,6 @@ def _transport(host_keys: StrictHostKeys, sock: socket.socket, disabled_algorith
     transport = Transport(sock, disabled_algorithms=disabled_algorithms)
     security = transport.get_security_options()
     security.key_types = host_keys.preferred(tuple(security.key_types))
-    security.ciphers = tuple(
-        sorted(security.ciphers, key=lambda name: "gcm" not in name)
-    )  # a quarter less CPU per byte
+    # A quarter less CPU per byte than what paramiko prefers.
+    security.ciphers = tuple(sorted(security.ciphers, key=lambda name: "gcm" not in name))
     return transport

@@ -8,13 +8,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from paramiko import Agent, AuthenticationException, PasswordRequiredException, PKey, SSHException, Transport
+from paramiko import Agent, PasswordRequiredException, PKey, SSHException, Transport
 from paramiko.ssh_exception import BadAuthenticationType
 
 from orchestrator.remote.refusals import KeysRefusedError
 
-DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
+_DEFAULT_FILES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 """Tried when the configuration names no IdentityFile; the cheapest first."""
+_MISSING = "does not exist"
+_TIMED_OUT = "Authentication timeout."
+"""paramiko's word for a server that does not answer: the next key would wait as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,7 @@ class KeyAuthentication:
     def __init__(self, *, user: str, files: tuple[str, ...], only_files: bool, loaded: KeyFiles) -> None:
         """Offer `files` (the default ones when empty), then, unless `only_files`, what the SSH agent holds."""
         self._user = user
-        self._identities = [loaded.load(file) for file in files or DEFAULT_FILES]
+        self._identities = [loaded.load(file) for file in files or _DEFAULT_FILES]
         self._are_default = not files
         self._only_files = only_files
 
@@ -60,8 +63,8 @@ class KeyAuthentication:
                 wanted = transport.auth_publickey(self._user, key)
             except BadAuthenticationType as error:
                 raise self._refused(tried, wanted=tuple(error.allowed_types)) from error
-            except AuthenticationException as error:
-                if not transport.is_active() or "timeout" in str(error):
+            except SSHException as error:
+                if not transport.is_active() or str(error) == _TIMED_OUT:
                     raise
                 continue
             if wanted:
@@ -85,9 +88,6 @@ class KeyAuthentication:
             if identity.problem is not None and not (self._are_default and identity.problem == _MISSING)
         )
         return KeysRefusedError(tried=tuple(tried), unusable=unusable, wanted=wanted)
-
-
-_MISSING = "does not exist"
 
 
 def _load(path: str) -> Identity:

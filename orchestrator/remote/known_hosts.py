@@ -56,7 +56,9 @@ class KnownHosts:
                 return
             known.append(line)
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            before = _read(file)
             with file.open("a", encoding="utf-8") as stream:
+                stream.write("\n" if before and not before.endswith("\n") else "")
                 stream.write(f"{name} {kind} {key}\n")
 
     def _lines(self, file: Path) -> list[KnownKey]:

@@ -17,7 +17,8 @@ from orchestrator.remote.session import AgentSession
 
 CONTROLLER = "controller"
 """What the local machine is called where a host's name is wanted."""
-_END_S = 5.0
+_END_S = 30.0
+"""To clean up: a build leaves a large workspace."""
 
 
 def open_local(*, python: str = sys.executable, agent: PackedAgent | None = None) -> AgentSession:
@@ -59,7 +60,7 @@ class ProcessChannel:
             self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Wait for the agent's end, for at most 5 s; then end it."""
+        """Wait for the agent's end, for at most 30 s; then end it."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         try:

@@ -12,8 +12,8 @@ from orchestrator.remote.frames import Frame
 from orchestrator.remote.session import AgentSession
 from orchestrator.remote.wire import ConnectionLostError, Exchange, Wire
 
-PROTOCOL = 1
-START_TIMEOUT_S = 30.0
+_PROTOCOL = 1
+_START_TIMEOUT_S = 30.0
 """From the command to the greeting: a cold Python on a slow network home takes seconds."""
 
 _TOO_OLD = 86
@@ -69,7 +69,7 @@ def open_session(host: str, channel: Channel, agent: PackedAgent, *, preamble: b
 
 
 def _greet(wire: Wire, greeting: Exchange, agent: PackedAgent, preamble: bytes) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
+    deadline = time.monotonic() + _START_TIMEOUT_S
     try:
         wire.send_raw(preamble + agent.first_line)
         offer = _expect("agent", greeting.next(deadline=deadline), wire)
@@ -77,11 +77,11 @@ def _greet(wire: Wire, greeting: Exchange, agent: PackedAgent, preamble: bytes) 
             wire.send_raw(agent.content)
         hello = _expect("hello", greeting.next(deadline=deadline), wire)
     except TimeoutError as error:
-        message = f"the agent on {wire.host} did not start within {START_TIMEOUT_S:.0f} s"
+        message = f"the agent on {wire.host} did not start within {_START_TIMEOUT_S:.0f} s"
         raise HostError(message, hint="is the host overloaded, or its home folder hanging?") from error
     except ConnectionLostError as error:
         raise _no_agent(wire, error) from error
-    if hello.header.get("protocol") != PROTOCOL:
+    if hello.header.get("protocol") != _PROTOCOL:
         raise HostError(f"the agent on {wire.host} speaks another protocol: {hello.header}")
 
 

@@ -60,7 +60,7 @@ class AgentSession:
                     if on_event is not None:
                         on_event(frame.header)
             except TimeoutError as error:
-                raise HostError(f"{self.host} did not answer `{operation}` within {timeout_s:.0f} s") from error
+                raise HostError(f"{self.host} did not answer `{operation}` within {timeout_s:g} s") from error
         return frame.header["result"]
 
     def run(self, command: Command, *, on_line: Callable[[str], None] | None = None) -> Completed:

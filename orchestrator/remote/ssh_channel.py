@@ -41,6 +41,8 @@ class SshChannel:
                 if sent_bytes == 0:  # paramiko's `sendall` would spin here
                     raise BrokenPipeError("its input is closed")
                 rest = rest[sent_bytes:]
+        except TimeoutError as error:
+            raise ConnectionError(f"it took nothing for {_STUCK_S:.0f} s") from error
         except (EOFError, SSHException) as error:
             raise ConnectionError(str(error)) from error
 

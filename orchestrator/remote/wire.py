@@ -191,4 +191,5 @@ class Wire:
 
     def _loss(self) -> ConnectionLostError:
         reason = f": {self._lost}" if self._lost else ""
-        return ConnectionLostError(f"the connection to {self.host} was lost{reason}")
+        hint = "is it still up? its agent ends what was running and cleans up by itself"
+        return ConnectionLostError(f"the connection to {self.host} was lost{reason}", hint=hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator.audit.wheels import read_wheel
@@ -45,6 +45,8 @@ class BuildPorts:
     index: PackageIndex
     reporter: Reporter
     folders: BuildFolders
+    clock: Callable[[], float]
+    """Seconds since any fixed moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +71,12 @@ def have_wheels(task: BuildTask, ports: BuildPorts) -> Outcomes[Artifact]:
     """
     wanted = [wheel for wheel in task.plan.wheels if _is_wanted(wheel, task.plan)]
     to_build = [wheel for wheel in wanted if wheel.verdict is WheelVerdict.BUILD]
+    started = ports.clock()
     if to_build:
         ports.reporter.emit(StageStarted(stage=Stage.BUILD, total=len(to_build)))
     outcomes = tuple(_outcome(wheel, task, ports) for wheel in wanted)
     if to_build:
-        ports.reporter.emit(StageFinished(stage=Stage.BUILD, elapsed_s=0.0))
+        ports.reporter.emit(StageFinished(stage=Stage.BUILD, elapsed_s=ports.clock() - started))
     return Outcomes(items=outcomes)
 
 
@@ -84,47 +87,57 @@ def _is_wanted(wheel: WheelPlan, plan: DeployPlan) -> bool:
 
 
 def _outcome(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> Outcome[Artifact]:
+    started = ports.clock()
+    artifact, failure = None, None
     try:
-        match wheel.verdict:
-            case WheelVerdict.REUSE:
-                artifact = _reuse(wheel, ports.store)
-            case WheelVerdict.FETCH:
-                artifact = _fetch(wheel, task, ports)
-            case WheelVerdict.BUILD:
-                artifact = _build(wheel, task, ports)
+        artifact = _take(wheel, task, ports)
     except DsdeployError as error:
-        _tell_end(wheel, ports.reporter, failure=error.message)
-        return Outcome(host=wheel.build_key, failure=Failure.of(error))
-    _tell_end(wheel, ports.reporter)
-    return Outcome(host=wheel.build_key, value=artifact)
-
-
-def _tell_end(wheel: WheelPlan, reporter: Reporter, *, failure: str = "") -> None:
+        failure = Failure.of(error)
+    elapsed_s = ports.clock() - started
+    outcome = Outcome(host=wheel.build_key, value=artifact, failure=failure, elapsed_s=elapsed_s)
     if wheel.verdict is WheelVerdict.BUILD:
-        label = wheel.signature.label
-        reporter.emit(HostFinished(stage=Stage.BUILD, host=label, is_ok=not failure, text=failure))
+        ports.reporter.emit(HostFinished.of(Stage.BUILD, replace(outcome, host=wheel.signature.label)))
+    return outcome
+
+
+def _take(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> Artifact:
+    match wheel.verdict:
+        case WheelVerdict.REUSE:
+            return _reuse(wheel, ports.store)
+        case WheelVerdict.FETCH:
+            return _fetch(wheel, task, ports)
+        case WheelVerdict.BUILD:
+            return _build(wheel, task, ports)
 
 
 def _reuse(wheel: WheelPlan, store: Store) -> Artifact:
-    artifact = store.get(wheel.sha256) if wheel.sha256 else None
+    assert wheel.sha256 is not None  # the plan's rule for a wheel that exists
+    artifact = store.get(wheel.sha256)
     if artifact is None:
         raise StoreError(
-            f"the store no longer holds {wheel.sha256}", hint="plan again: it is fetched from a host, or built"
+            f"the store does not hold {wheel.sha256[:12]}",
+            hint="make a new plan; `dsdeploy provision --force` builds it again whatever the hosts have",
         )
     return artifact
 
 
 def _fetch(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> Artifact:
     """Copy the wheel back from a host that holds it; the store checks it like any other."""
-    stamps = {host: task.facts[host].stamp for host in wheel.hosts if wheel.sha256 in task.facts[host].cached_wheels}
-    holder, version = next(
-        (host, stamp.version) for host, stamp in stamps.items() if stamp and stamp.wheel_sha256 == wheel.sha256
-    )
+    holder, version = _find_holder(wheel, task.facts)
     filename = make_wheel_filename(version, wheel.signature)
     with tempfile.TemporaryDirectory(dir=ports.folders.work) as folder:
         copy = Path(folder, filename)
         ports.fleet.remote(holder).get(f"cache:wheels/{wheel.sha256}/{filename}", copy)
         return ports.store.add(copy, read_artifact(copy).manifest)
+
+
+def _find_holder(wheel: WheelPlan, facts: Mapping[str, Facts]) -> tuple[str, str]:
+    """Return a host that holds the wheel, and the wheel's version; a cache may be gone since a saved plan was made."""
+    for host in wheel.hosts:
+        stamp = facts[host].stamp
+        if stamp and stamp.wheel_sha256 == wheel.sha256 and wheel.sha256 in facts[host].cached_wheels:
+            return host, stamp.version
+    raise StoreError(f"no host holds {(wheel.sha256 or '')[:12]} any more", hint="make a new plan")
 
 
 def _build(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> Artifact:

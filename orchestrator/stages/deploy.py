@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from orchestrator.audit.verdicts import audit
 from orchestrator.audit.wheels import read_wheel
-from orchestrator.errors import DsdeployError, PlanError
+from orchestrator.errors import DsdeployError, PlanError, StoppedError
 from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult
 from orchestrator.model.facts import Facts
 from orchestrator.model.outcome import Failure, Outcome
 from orchestrator.model.plan import DeployPlan, HostVerdict
 from orchestrator.model.wheels import Artifact, BuildKey
+from orchestrator.planning.folding import fold_hosts
 from orchestrator.ports import Carrier, Fleet, PackageIndex, Reporter, Store
 from orchestrator.stages.bundle import make_bundle
 from orchestrator.stages.fan_out import fan_out
@@ -48,6 +49,7 @@ def deploy(task: DeployTask, ports: DeployPorts) -> DeploymentResult:
     """Install every host that the plan says, all behind one barrier, and return what became of each.
 
     Until every host is staged nothing has changed anywhere, and any failure so far ends the deployment.
+    Raises StoppedError, which names the hosts that need a look, when Ctrl-C comes later than that.
     """
     result = DeploymentResult(deployment=task.identity.id)
     orders, failures = _make_orders(task, ports)
@@ -61,7 +63,13 @@ def deploy(task: DeployTask, ports: DeployPorts) -> DeploymentResult:
     staged = stage(orders, fleet=ports.fleet, reporter=ports.reporter)
     if staged.failed:
         return replace(result, failures=staged.failed)
-    return _change(task, orders, result, ports)
+    try:
+        return _change(task, orders, result, ports)
+    except KeyboardInterrupt:
+        raise StoppedError(
+            f"stopped while {fold_hosts(tuple(orders))} changed; each has DeepSpeed as it was, or as it is meant to be",
+            hint="dsdeploy provision finishes what is not committed; dsdeploy verify shows what works",
+        ) from None
 
 
 def _change(
@@ -112,9 +120,10 @@ def _make_order(
 ) -> InstallOrder:
     facts = task.facts[host]
     misfits = audit(artifact.manifest, facts)
-    if misfits or facts.interpreter is None:
-        evidence = "; ".join(misfit.evidence for misfit in misfits) or str(facts.interpreter_error)
+    if misfits:
+        evidence = "; ".join(misfit.evidence for misfit in misfits)
         raise PlanError(f"{host}: {artifact.filename} cannot work there: {evidence}")
+    assert facts.interpreter is not None  # the audit asks for one
     bundle = make_bundle(artifact, requires, facts, store=ports.store, index=ports.index)
     return InstallOrder(python=task.pythons[host], prefix=facts.interpreter.prefix, artifact=artifact, bundle=bundle)
 

@@ -12,6 +12,7 @@ from orchestrator.model.events import Stage
 from orchestrator.model.outcome import Outcomes
 from orchestrator.model.wheels import Artifact
 from orchestrator.ports import Fleet, Parcel, Remote, Reporter
+from orchestrator.stages.answers import read_answer
 from orchestrator.stages.bundle import Bundle
 from orchestrator.stages.on_hosts import on_hosts
 
@@ -66,7 +67,7 @@ def activate(orders: Mapping[str, InstallOrder], *, fleet: Fleet, reporter: Repo
 
     def task(remote: Remote) -> Activated:
         answer = remote.request("activate", orders[remote.host].parameters(), timeout_s=_ACTIVATE_TIMEOUT_S)
-        return Activated(version=answer["version"], record_sha256=answer["record_sha256"])
+        return read_answer(Activated, answer, remote)
 
     return on_hosts(Stage.ACTIVATE, list(orders), task, fleet=fleet, reporter=reporter)
 

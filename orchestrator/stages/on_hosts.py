@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from orchestrator.model.events import HostFinished, HostProgress, Stage, StageFinished, StageStarted
-from orchestrator.model.outcome import Outcome, Outcomes
+from orchestrator.model.outcome import Outcomes
 from orchestrator.ports import Fleet, Remote, Reporter
 
 T = TypeVar("T")
@@ -15,16 +15,13 @@ T = TypeVar("T")
 def on_hosts(
     stage: Stage, hosts: Sequence[str], task: Callable[[Remote], T], *, fleet: Fleet, reporter: Reporter
 ) -> Outcomes[T]:
-    """Run `task` on `hosts` at once and return all outcomes, in the order of `hosts`."""
+    """Run `task` on `hosts` at once and return all outcomes, in the order of `hosts`; a stage of none is not told."""
+    if not hosts:
+        return Outcomes(items=())
     reporter.emit(StageStarted(stage=stage, total=len(hosts)))
     for host in hosts:
         reporter.emit(HostProgress(stage=stage, host=host))
-    outcomes = fleet.each(hosts, task, on_done=lambda outcome: reporter.emit(_finished(stage, outcome)))
-    longest_s = max((outcome.elapsed_s for outcome in outcomes.items), default=0.0)
+    outcomes = fleet.each(hosts, task, on_done=lambda outcome: reporter.emit(HostFinished.of(stage, outcome)))
+    longest_s = max(outcome.elapsed_s for outcome in outcomes.items)
     reporter.emit(StageFinished(stage=stage, elapsed_s=longest_s))
     return outcomes
-
-
-def _finished(stage: Stage, outcome: Outcome[object]) -> HostFinished:
-    text = outcome.failure.message if outcome.failure else ""
-    return HostFinished(stage=stage, host=outcome.host, is_ok=outcome.is_ok, text=text, elapsed_s=outcome.elapsed_s)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from orchestrator.errors import ExitCode
 from orchestrator.model.facts import Facts
 from orchestrator.model.hosts import Host
 from orchestrator.model.ops import OpSpec
-from orchestrator.model.outcome import Outcomes
-from orchestrator.model.plan import DeployPlan
+from orchestrator.model.outcome import Failure, Outcome, Outcomes
+from orchestrator.model.plan import DeployPlan, HostPlan, HostVerdict
 from orchestrator.model.recipe import Recipe
 from orchestrator.planning.deployment import make_plan
 from orchestrator.planning.origins import PlanInput
@@ -38,6 +39,13 @@ class Planned:
     plan: DeployPlan
     outcomes: Outcomes[Facts]
 
+    @property
+    def rejections(self) -> tuple[Outcome[object], ...]:
+        """The rejected hosts as failures: those that could not be probed, then those that cannot take a wheel."""
+        unprobed = {outcome.host for outcome in self.outcomes.failed}
+        unfit = [row for row in self.plan.of_verdict(HostVerdict.REJECT) if row.host not in unprobed]
+        return (*self.outcomes.failed, *(_rejection(row) for row in unfit))
+
 
 def plan_deployment(task: PlanTask, *, fleet: Fleet, store: Store, reporter: Reporter) -> Planned:
     """Return what would happen; nothing is changed. Raises PlanError when no plan is possible."""
@@ -56,3 +64,8 @@ def plan_deployment(task: PlanTask, *, fleet: Fleet, store: Store, reporter: Rep
         )
     )
     return Planned(plan=plan, outcomes=outcomes)
+
+
+def _rejection(row: HostPlan) -> Outcome[object]:
+    failure = Failure(message=f"{row.host}: {row.reason}", hint=row.hint, exit_code=ExitCode.PLAN)
+    return Outcome(host=row.host, failure=failure)

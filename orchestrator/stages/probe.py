@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.errors import HostError
-from orchestrator.model.codec import DocumentError, from_document
 from orchestrator.model.events import Stage
 from orchestrator.model.facts import Facts
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Outcomes
 from orchestrator.ports import Fleet, Remote, Reporter
+from orchestrator.stages.answers import read_answer
 from orchestrator.stages.on_hosts import on_hosts
 
 DEFAULT_PYTHON = "python3"
@@ -38,9 +37,6 @@ def target_python(host: Host, python: str | None) -> str:
 
 
 def read_facts(remote: Remote, python: str) -> Facts:
-    """Return the facts of one machine. Raises HostError when its answer cannot be read."""
+    """Return the facts of one machine. Raises HostError when it does not answer, or not with facts."""
     document = remote.request("facts", {"python": python}, timeout_s=_TIMEOUT_S)
-    try:
-        return from_document(Facts, document)
-    except DocumentError as error:
-        raise HostError(f"{remote.host}: its facts cannot be read: {error}") from error
+    return read_answer(Facts, document, remote)

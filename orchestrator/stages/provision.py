@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.errors import ExitCode
 from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult
-from orchestrator.model.outcome import Failure, Outcome
-from orchestrator.model.plan import HostPlan, HostVerdict, WheelVerdict
+from orchestrator.model.plan import HostVerdict, WheelVerdict
 from orchestrator.model.wheels import BuildKey
 from orchestrator.planning.deployment import check_nothing_is_refused
 from orchestrator.stages.build import BuildPorts, BuildTask, have_wheels
 from orchestrator.stages.deploy import DeployPorts, DeployTask, deploy
-from orchestrator.stages.plan import Planned
 
 
 def provision(
@@ -35,15 +32,3 @@ def provision(
         return DeploymentResult(deployment=identity.id, built=built, failures=failures)
     order = DeployTask(identity=identity, plan=plan, facts=task.facts, pythons=task.pythons, artifacts=artifacts)
     return replace(deploy(order, deploy_ports), built=built)
-
-
-def rejections(planned: Planned) -> tuple[Outcome[object], ...]:
-    """Return the rejected hosts as failures: those that could not be probed, then those that do not fit."""
-    unprobed = {outcome.host for outcome in planned.outcomes.failed}
-    unfit = [row for row in planned.plan.of_verdict(HostVerdict.REJECT) if row.host not in unprobed]
-    return (*planned.outcomes.failed, *(_rejection(row) for row in unfit))
-
-
-def _rejection(row: HostPlan) -> Outcome[object]:
-    failure = Failure(message=f"{row.host}: {row.reason}", hint=row.hint, exit_code=ExitCode.PLAN)
-    return Outcome(host=row.host, failure=failure)

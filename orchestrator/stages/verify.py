@@ -19,6 +19,7 @@ from orchestrator.model.signature import Accelerator
 from orchestrator.model.verification import Verification
 from orchestrator.model.wheels import MANIFEST_NAME, Manifest
 from orchestrator.ports import Fleet, Remote, Reporter
+from orchestrator.stages.answers import read_answer
 from orchestrator.stages.on_hosts import on_hosts
 from orchestrator.stages.probe import read_facts, target_python
 
@@ -39,7 +40,8 @@ class VerifyOrder:
 
     python: str
     version: str
-    accelerator: Accelerator
+    accelerator: str
+    """DeepSpeed's own word, for `DS_ACCELERATOR`."""
     ops: tuple[OpToCheck, ...]
 
     @classmethod
@@ -48,7 +50,7 @@ class VerifyOrder:
         return cls(
             python=python,
             version=manifest.deepspeed_version,
-            accelerator=manifest.signature.accelerator,
+            accelerator=manifest.signature.accelerator.deepspeed_name,
             ops=tuple(OpToCheck(name=op.name, module=op.module) for op in manifest.ops if op.is_built),
         )
 
@@ -57,7 +59,7 @@ class VerifyOrder:
         return {
             "python": self.python,
             "version": self.version,
-            "accelerator": self.accelerator.deepspeed_name,
+            "accelerator": self.accelerator,
             "ops": [{"name": op.name, "module": op.module} for op in self.ops],
             "timeout_s": _OP_TIMEOUT_S,
         }
@@ -92,7 +94,7 @@ def _verify(remote: Remote, order: VerifyOrder, reporter: Reporter) -> Verificat
 
     timeout_s = _OP_TIMEOUT_S * (len(order.ops) + 2)
     answer = remote.request("verify", order.parameters(), on_event=tell, timeout_s=timeout_s)
-    return from_document(Verification, answer)
+    return read_answer(Verification, answer, remote)
 
 
 def _installed_order(remote: Remote, python: str) -> VerifyOrder:
@@ -102,12 +104,20 @@ def _installed_order(remote: Remote, python: str) -> VerifyOrder:
         raise VerifyError(f"{remote.host}: DeepSpeed is not installed in {python}", hint="dsdeploy provision")
     installed = interpreter.deepspeed
     manifest = _installed_manifest(remote, installed)
-    if manifest is not None:
-        return VerifyOrder.of_manifest(manifest, python)
+    order = VerifyOrder.of_manifest(manifest, python) if manifest else _recorded_order(installed, python)
+    if not order.ops:
+        raise VerifyError(
+            f"{remote.host}: DeepSpeed {installed.version} in {python} has no prebuilt op: all are compiled at first use",
+            hint="dsdeploy provision installs one whose ops are built",
+        )
+    return order
+
+
+def _recorded_order(installed: InstalledDeepSpeed, python: str) -> VerifyOrder:
     return VerifyOrder(
         python=python,
         version=installed.version,
-        accelerator=Accelerator(installed.accelerator or Accelerator.CPU),
+        accelerator=installed.accelerator or Accelerator.CPU.deepspeed_name,
         ops=tuple(OpToCheck(name=op) for op, is_built in installed.installed_ops.items() if is_built),
     )
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testcluster.addresses import is_free
+from testcluster.choices import parse_choice
 from testcluster.control import tell_keeper
 from testcluster.design import check_options, design_cluster
 from testcluster.errors import ClusterError
-from testcluster.gpus import count_gpus, parse_gpu_choice
+from testcluster.gpus import count_gpus
 from testcluster.host_files import Materials, write_cluster_files
 from testcluster.interpreter import Interpreter
 from testcluster.keeper_start import start_keeper
@@ -43,8 +44,8 @@ def bring_up(
 ) -> tuple[Cluster, bool]:
     """Return a living cluster, and whether it, or its kept disks, were there before. Raises ClusterError."""
     check_options(options)
-    for choice in map(parse_gpu_choice, options.gpus):
-        count_gpus(places.captures, choice.capture)
+    for choice in map(parse_choice, options.gpus):
+        count_gpus(places.captures, choice.played)
     missing = find_missing(ALWAYS)
     if missing:
         raise describe_missing(missing)

@@ -32,6 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
     up.add_argument("count", type=int, metavar="N")
     up.add_argument("--rate", help="limit every link, as 200mbit (namespaces only)")
     up.add_argument("--gpu", action="append", default=[], metavar="CAPTURE[:HOSTS]", help="h100x8 or a100x2:0-1,3")
+    up.add_argument("--cpu", action="append", default=[], metavar="CPU[:HOSTS]", help="an older CPU: avx2:1, sse4")
     up.add_argument("--python", metavar="PATH", help="the Python of the hosts' virtual environments")
     up.add_argument("--network", choices=("auto", "namespaces", "loopback"), default="auto")
     up.add_argument("--torch", metavar="SPEC", help=f"{DEFAULT_TORCH} by default, or DSDEPLOY_TORCH; or none")
@@ -96,6 +97,7 @@ def _up(asked: argparse.Namespace, places: Places) -> int:
         network=asked.network,
         rate=asked.rate,
         gpus=tuple(asked.gpu),
+        cpus=tuple(asked.cpu),
         python=interpreter.executable,
         torch=None if torch == "none" else torch,
         disk_mb=asked.disk_mb,

@@ -76,6 +76,8 @@ def make_sshd_config(cluster: Cluster, host: Host, *, sftp_server: str, has_pena
     environment = {"HOME": host.home, "PATH": make_search_path(host)}
     if not cluster.is_isolated:
         environment["TMPDIR"] = str(folder / "tmp")
+        if host.cpu is not None:
+            environment["DSDEPLOY_CPUINFO"] = str(cpuinfo_of(host))
     lines = [
         f"ListenAddress {host.inside_address or host.address}",
         f"Port {22 if cluster.is_isolated else host.port}",
@@ -103,6 +105,11 @@ def make_sshd_config(cluster: Cluster, host: Host, *, sftp_server: str, has_pena
 def make_search_path(host: Host) -> str:
     """Return the PATH of a session: the captured `nvidia-smi` comes first on a host that plays a GPU host."""
     return SYSTEM_PATH if host.gpu is None else f"{Path(host.folder) / 'gpu-bin'}:{SYSTEM_PATH}"
+
+
+def cpuinfo_of(host: Host) -> Path:
+    """Return where the /proc/cpuinfo lies that a host with a played CPU shows."""
+    return Path(host.folder) / "cpuinfo"
 
 
 def make_hosts_file(hosts: Iterable[Host]) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from testcluster import addresses
+from testcluster.choices import find_played, parse_choice
+from testcluster.cpus import check_cpu
 from testcluster.errors import ClusterError
-from testcluster.gpus import find_gpu, parse_gpu_choice
 from testcluster.links import parse_rate
 from testcluster.state import Cluster, Host, Network, Options
 
@@ -20,10 +21,12 @@ def check_options(options: Options) -> None:
         raise ClusterError(f"a cluster has 1 to {addresses.MAX_HOSTS} hosts, not {options.count}")
     if options.rate is not None:
         parse_rate(options.rate)
-    for choice in map(parse_gpu_choice, options.gpus):
+    for choice in map(parse_choice, (*options.gpus, *options.cpus)):
         beyond = [index for index in choice.hosts or () if index >= options.count]
         if beyond:
-            raise ClusterError(f"--gpu {choice.capture} names worker-{beyond[0]}, but there are {options.count} hosts")
+            raise ClusterError(f"{choice.played} is for worker-{beyond[0]}, but there are {options.count} hosts")
+    for choice in map(parse_choice, options.cpus):
+        check_cpu(choice.played)
 
 
 def design_cluster(
@@ -41,10 +44,10 @@ def design_cluster(
     port = addresses.choose_port(find_address(index) for index in range(options.count))
     if port is None:
         raise ClusterError(f"no port from {addresses.FIRST_PORT} to {addresses.LAST_PORT} is free for all hosts")
-    choices = tuple(map(parse_gpu_choice, options.gpus))
+    gpus, cpus = (tuple(map(parse_choice, texts)) for texts in (options.gpus, options.cpus))
     hosts = []
     for index in range(options.count):
-        gpu = find_gpu(choices, index)
+        gpu = find_played(gpus, index)
         place = folder / "hosts" / f"worker-{index}"
         hosts.append(
             Host(
@@ -59,6 +62,7 @@ def design_cluster(
                 log=str(place / "sshd.log"),
                 slots=SLOTS_WITHOUT_GPU if gpu is None else count_gpus(gpu),
                 gpu=gpu,
+                cpu=find_played(cpus, index),
                 has_pip=index % 2 == 1,
             )
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testcluster import config_texts
+from testcluster.cpus import make_cpuinfo
 from testcluster.gpus import install_gpu
 from testcluster.interpreter import Interpreter
 from testcluster.keys import make_host_keys, make_identity
@@ -76,6 +77,9 @@ def _write_host_files(cluster: Cluster, host: Host, materials: Materials, sshd: 
     if materials.torch is not None:
         share_folder(environment, materials.interpreter, materials.torch)
     install_gpu(host, materials.captures, materials.interpreter.executable)
+    if host.cpu is not None:
+        real = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        config_texts.cpuinfo_of(host).write_text(make_cpuinfo(real, host.cpu), encoding="utf-8")
 
 
 def _find_openssh_version() -> tuple[int, int]:

@@ -9,8 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from testcluster import filesystem
-from testcluster.config_texts import make_hosts_file
+from testcluster import filesystem, kernel
+from testcluster.config_texts import cpuinfo_of, make_hosts_file
 from testcluster.errors import ClusterError
 from testcluster.links import DEVICE, device_batch, run_batch, shape_batch
 from testcluster.processes import end_descendants, find_descendants, send_signal
@@ -68,6 +68,8 @@ class Machine:
             own_folder=folder,
             kept=folder / _KEPT_DISK,
         )
+        if self._host.cpu is not None:
+            kernel.mount(str(cpuinfo_of(self._host)), Path("/proc/cpuinfo"), "", flags=kernel.MS_BIND)
         socket.sethostname(self._host.name)
         Path("/etc/hosts").write_text(make_hosts_file(self._cluster.hosts), encoding="utf-8")
         _unlock_account(Path("/etc/shadow"), self._cluster.user)

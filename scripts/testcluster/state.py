@@ -34,6 +34,8 @@ class Options:
     """Rate of every link in tc's words (`200mbit`); None for no limit."""
     gpus: tuple[str, ...]
     """Captures to play, each as `h100x8` or `h100x8:0-1,3`."""
+    cpus: tuple[str, ...] = ()
+    """CPUs to play, each as `avx2` or `avx2:0-1,3`."""
     python: str
     """The interpreter from which the hosts' virtual environments are made."""
     torch: str | None
@@ -58,6 +60,7 @@ class Host:
     log: str
     slots: int
     gpu: str | None
+    cpu: str | None = None
     has_pip: bool
 
 
@@ -133,7 +136,8 @@ def parse_cluster(text: str) -> Cluster:
         document: dict[str, Any] = json.loads(text)
         if document["schema"] != SCHEMA:
             raise ClusterError(f"unknown schema {document['schema']!r}")
-        options = document["options"] | {"gpus": tuple(document["options"]["gpus"])}
+        options = document["options"]
+        options |= {choices: tuple(options.get(choices, ())) for choices in ("gpus", "cpus")}
         return Cluster(
             name=document["name"],
             network=Network(document["network"]),

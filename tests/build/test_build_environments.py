@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from build_parts import SIGNATURE, file_of, make_order
+from tiny_deepspeed import TORCH_VERSION, make_torch_python
 
 from orchestrator.build.environment import build_variables
 from orchestrator.build.steps import DRIVERS
@@ -19,7 +20,6 @@ from orchestrator.build.tree import top_folder
 from orchestrator.errors import BuildError
 from orchestrator.model.recipe import BuildStrategy
 from orchestrator.model.signature import Accelerator
-from tiny_deepspeed import TORCH_VERSION, make_torch_python
 
 SKIPPED = {"async_io": "off in the recipe"}
 
@@ -62,7 +62,7 @@ def test_a_cuda_build_names_its_archs_and_a_cpu_build_none() -> None:
 
 def make_environment(python: str, *arguments: str, **variables: str) -> str | None:
     """Run the driver and return the torch version that it tells."""
-    command = [python, DRIVERS / "make_environment.py", *arguments]
+    command = [python, str(DRIVERS / "make_environment.py"), *arguments]
     environment = {**os.environ, **variables}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1].removeprefix("dsdeploy-result "))  # type: ignore[no-any-return]

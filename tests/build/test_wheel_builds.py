@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
-import threading
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ def events_of(tools: BuildTools) -> EventList:
 
 @pytest.fixture(scope="module")
 def built(shared: Path, builder: AgentSession, index: PipIndex, python: str) -> BuiltWheel:
-    """One wheel for all tests that only look: everything but pin_memory's dependent placeholder is asked for."""
+    """One wheel for all tests that only look."""
     tree = write_tree(shared / "tree")
     order = replace(order_for(tree, make_order(skipped={"not_implemented": "off in the recipe"})), python=python)
     return make_wheel(order, make_tools(shared / "built", remote=builder, index=index))
@@ -191,11 +192,10 @@ def test_a_wheel_whose_own_record_differs_is_refused(tmp_path: Path, order: Buil
 
 
 def test_a_library_that_setup_compiles_again_is_refused(tmp_path: Path, order: BuildOrder, tools: BuildTools) -> None:
-    setup = TREE["setup.py"].replace("enabled =", "ALL_OPS['cpu_adam'].sources = ['csrc/other.c']\nenabled =")
+    setup = TREE["setup.py"].replace("default =", "ALL_OPS['cpu_adam'].sources = ['csrc/other.c']\ndefault =")
     setup = setup.replace("import os\n", "import os, shutil\nshutil.rmtree('build')\n", 1)
-    other = TREE["csrc/cpu_adam.c"].replace("{", "{ /* */", 1) + "int other(void) { return 2; }\n"
     tree = write_tree(tmp_path / "broken", setup=setup)
-    (tree / "csrc" / "other.c").write_text(other)
+    (tree / "csrc" / "other.c").write_text(TREE["csrc/cpu_adam.c"] + "int other(void) { return 2; }\n")
     with pytest.raises(BuildError, match="compiled cpu_adam again"):
         make_wheel(order_for(tree, order), tools)
 
@@ -220,63 +220,70 @@ HANGING_COMPILER = """\
 #!/bin/sh
 case "$*" in
     *pin_memory*) read -r _ < {go} ; exit 1 ;;
-    *) echo $$ > {started} ; exec sleep 600 ;;
+    *) exec > {life} ; echo started ; exec sleep 600 ;;
 esac
 """
 
 
-@pytest.fixture
-def hanging(tmp_path: Path, order: BuildOrder) -> tuple[BuildOrder, Path, Path]:
+@dataclass(frozen=True)
+class Hanging:
     """An order whose compiler hangs, but for pin_memory, which fails when something is written into `go`."""
-    started, go, compiler = tmp_path / "started", tmp_path / "go", tmp_path / "cc"
-    os.mkfifo(started)
-    os.mkfifo(go)
-    compiler.write_text(HANGING_COMPILER.format(started=started, go=go))
-    compiler.chmod(0o755)
-    recipe = replace(order.recipe, environment={"CC": str(compiler)})
-    specs = tuple(spec for spec in SPECS if spec.name in ("async_io", "pin_memory"))
-    decisions = tuple(decision for decision in order.decisions if decision.op in ("async_io", "pin_memory"))
-    return replace(order, recipe=recipe, specs=specs, decisions=decisions), started, go
+
+    order: BuildOrder
+    go: Path
+    life: Path
+    """A pipe that the hanging compiler holds open as long as it lives."""
+
+    def when_started(self, then: Callable[[], object]) -> Future[int]:
+        """Call `then` once the compiler hangs; the result is the pipe's reading end."""
+
+        def wait() -> int:
+            reading = os.open(self.life, os.O_RDONLY)
+            assert os.read(reading, 100) == b"started\n"
+            then()
+            return reading
+
+        return ThreadPoolExecutor(1).submit(wait)
 
 
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+@pytest.fixture
+def hanging(tmp_path: Path, order: BuildOrder) -> Hanging:
+    found = Hanging(
+        order=replace(
+            order,
+            recipe=replace(order.recipe, environment={"CC": str(tmp_path / "cc")}),
+            decisions=tuple(decision for decision in order.decisions if decision.op in ("async_io", "pin_memory")),
+        ),
+        go=tmp_path / "go",
+        life=tmp_path / "life",
+    )
+    os.mkfifo(found.go)
+    os.mkfifo(found.life)
+    (tmp_path / "cc").write_text(HANGING_COMPILER.format(life=found.life, go=found.go))
+    (tmp_path / "cc").chmod(0o755)
+    return found
+
+
+def has_ended(reading: int) -> bool:
+    """Whether nobody holds the pipe's other end any more, or soon does not."""
+    is_readable = bool(select.select([reading], [], [], 30)[0])
+    return is_readable and os.read(reading, 1) == b""
 
 
 def test_when_an_op_fails_the_compilers_of_the_others_are_ended(
-    hanging: tuple[BuildOrder, Path, Path], tools: BuildTools, shared: Path
+    hanging: Hanging, tools: BuildTools, shared: Path
 ) -> None:
-    order, started, go = hanging
-    pids: list[int] = []
-
-    def let_fail() -> None:
-        pids.append(int(started.read_text()))
-        go.write_text("\n")
-
-    threading.Thread(target=let_fail, daemon=True).start()
+    reading = hanging.when_started(lambda: hanging.go.write_text("\n"))
     with pytest.raises(BuildError, match="op pin_memory failed"):
-        make_wheel(order, tools)
-    assert not is_running(pids[0])
+        make_wheel(hanging.order, tools)
+    assert has_ended(reading.result())
     assert workspaces(shared) == []
 
 
-def test_an_interrupt_ends_the_compilers_and_leaves_nothing(
-    hanging: tuple[BuildOrder, Path, Path], tools: BuildTools, shared: Path
-) -> None:
-    order, started, _ = hanging
-    pids: list[int] = []
-
-    def interrupt() -> None:
-        pids.append(int(started.read_text()))
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
+def test_an_interrupt_ends_the_compilers_and_leaves_nothing(hanging: Hanging, tools: BuildTools, shared: Path) -> None:
+    reading = hanging.when_started(lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        make_wheel(order, tools)
-    assert not is_running(pids[0])
+        make_wheel(hanging.order, tools)
+    assert has_ended(reading.result())
     assert workspaces(shared) == []
     assert not tools.folder.exists()

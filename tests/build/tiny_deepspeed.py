@@ -1,4 +1,4 @@
-"""A DeepSpeed of a few lines with a torch of a few bytes: real files, really compiled, in a second instead of minutes."""
+"""A DeepSpeed of a few lines and a torch of a few bytes: real files, really compiled, in seconds."""
 
 from __future__ import annotations
 
@@ -86,8 +86,9 @@ from op_builder.all_ops import ALL_OPS
 from setuptools import find_packages, setup
 
 default = int(os.environ.get("DS_BUILD_OPS") or 0)
-enabled = {name: int(os.environ.get(op.BUILD_VAR) or default) for name, op in ALL_OPS.items()}
-installed_ops = {name: is_on if op.is_compatible() else False for (name, op), is_on in zip(ALL_OPS.items(), enabled.values())}
+installed_ops = {
+    name: op.is_compatible() and int(os.environ.get(op.BUILD_VAR) or default) for name, op in ALL_OPS.items()
+}
 version = open("version.txt").read().strip() + os.environ["DS_BUILD_STRING"]
 with open("deepspeed/git_version_info_installed.py", "w") as file:
     file.write(f"installed_ops={installed_ops}\\naccelerator_name='cpu'\\n")

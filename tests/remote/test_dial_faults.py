@@ -77,6 +77,12 @@ def test_a_new_host_key_is_remembered_when_asked_for(dialer: MakeDialer, sshd: S
     log_in(dialer(config)).close()
 
 
+def test_known_hosts_files_may_be_none(dialer: MakeDialer, sshd: Sshd) -> None:
+    config = sshd.config(UserKnownHostsFile="none")
+    assert "/dev/null" in (failure(dialer(config)).hint or "")
+    log_in(dialer(config, accept_new_host_keys=True)).close()
+
+
 @pytest.mark.parametrize("accept_new", [False, True])
 def test_a_changed_host_key_is_always_refused(
     dialer: MakeDialer, sshd: Sshd, tmp_path: Path, *, accept_new: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.remote.frames import Frame, FrameReader, Noise, encode
@@ -26,6 +26,7 @@ headers = st.dictionaries(st.text(), st.none() | st.integers() | st.text()).map(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(headers, st.binary())), st.integers(min_value=1, max_value=40))
 def test_frames_come_back_as_they_went_whatever_the_pieces(
     messages: list[tuple[dict[str, object], bytes]], size: int

@@ -84,6 +84,13 @@ def test_a_new_key_is_written_once_by_many_threads(tmp_path: Path) -> None:
     assert known.keys_of("worker-0", [file]) == (key("worker-0"),)
 
 
+def test_a_new_key_gets_a_line_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text("worker-1 ssh-ed25519 BBBB")
+    KnownHosts().remember("worker-0", "ssh-ed25519", "AAAA", file)
+    assert file.read_text() == "worker-1 ssh-ed25519 BBBB\nworker-0 ssh-ed25519 AAAA\n"
+
+
 def test_a_fingerprint_is_the_one_that_ssh_keygen_prints(tmp_path: Path) -> None:
     subprocess.run(("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "key")), check=True)
     printed = subprocess.run(

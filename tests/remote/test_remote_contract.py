@@ -185,7 +185,7 @@ def test_a_request_that_takes_too_long_is_given_up_and_its_program_ended(session
         "timeout_s": None,
     }
     with pytest.raises(HostError, match="run"):
-        session.request("run", parameters, timeout_s=2.0)
+        session.request("run", parameters, timeout_s=1.0)
     wait = 'while kill -0 "$1" 2>/dev/null; do sleep 0.02; done'
     ended = session.run(Command(argv=("sh", "-c", wait, "sh", pid_file.read_text().strip()), timeout_s=30))
     assert ended.returncode == 0

@@ -13,7 +13,7 @@ from remote_sshd import Sshd, free_port
 from orchestrator.errors import ExitCode, HostError, InstallError
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Outcome
-from orchestrator.ports import Remote
+from orchestrator.ports import Fleet, Remote
 from orchestrator.remote.dial import DialSettings
 from orchestrator.remote.fleet import SshFleet
 
@@ -53,7 +53,8 @@ def test_outcomes_come_in_the_order_of_the_hosts(fleet: SshFleet) -> None:
 
 
 def test_no_hosts_are_no_outcomes(fleet: SshFleet) -> None:
-    assert fleet.each([], ping).items == ()
+    port: Fleet = fleet
+    assert port.each([], ping).items == ()
 
 
 def test_a_host_is_connected_to_once_however_often_it_is_asked(fleet: SshFleet, server: Sshd) -> None:

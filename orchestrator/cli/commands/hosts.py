@@ -13,7 +13,7 @@ def command(targets: Targets, output: Output) -> None:
     Example:  dsdeploy hosts -H hostfile -e worker-3@worker-7:0
     """
     from orchestrator.cli.render import show
-    from orchestrator.cli.wiring import load_hosts
+    from orchestrator.cli.user_files import load_hosts
     from orchestrator.report.documents import hosts_document
     from orchestrator.report.tables.hosts import hosts_table
 

@@ -22,7 +22,8 @@ def command(
     Example:  dsdeploy probe -H hostfile -i worker-[0-3]
     """
     from orchestrator.cli.render import show
-    from orchestrator.cli.wiring import find_recipe_folders, open_run
+    from orchestrator.cli.user_files import find_recipe_folders
+    from orchestrator.cli.wiring import open_run
     from orchestrator.config.recipes import load_recipe
     from orchestrator.model.outcome import fold_failures
     from orchestrator.planning.grouping import group

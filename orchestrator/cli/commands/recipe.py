@@ -18,7 +18,7 @@ Name = Annotated[str, typer.Argument(help="A recipe's name, or a YAML file.", me
 def list_all(output: Output) -> None:
     """List the recipes that can be chosen by name, and where each lies."""
     from orchestrator.cli.render import show
-    from orchestrator.cli.wiring import find_recipe_folders
+    from orchestrator.cli.user_files import find_recipe_folders
     from orchestrator.config.recipes import list_recipes
     from orchestrator.report.documents import recipes_document
     from orchestrator.report.tables.recipe import recipes_table
@@ -35,7 +35,7 @@ def show_one(output: Output, name: Name) -> None:
     Example:  dsdeploy recipe show cpu-training
     """
     from orchestrator.cli.render import show
-    from orchestrator.cli.wiring import find_recipe_folders
+    from orchestrator.cli.user_files import find_recipe_folders
     from orchestrator.config.recipes import load_recipe
     from orchestrator.report.documents import recipe_document
     from orchestrator.report.tables.recipe import recipe_details
@@ -47,7 +47,7 @@ def show_one(output: Output, name: Name) -> None:
 @app.command("check")
 def check_one(name: Name) -> None:
     """Read a recipe and tell all its faults with file, line and key; silent and 0 when there are none."""
-    from orchestrator.cli.wiring import find_recipe_folders
+    from orchestrator.cli.user_files import find_recipe_folders
     from orchestrator.config.recipes import load_recipe
 
     load_recipe(name, folders=find_recipe_folders())

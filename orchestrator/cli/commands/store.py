@@ -21,7 +21,7 @@ Digest = Annotated[str, typer.Argument(help="A wheel's sha256, or its first digi
 def list_wheels(output: Output) -> None:
     """List the wheels in the store, newest first."""
     from orchestrator.cli.render import show
-    from orchestrator.cli.wiring import open_store
+    from orchestrator.cli.user_files import open_store
     from orchestrator.report.documents import store_document
     from orchestrator.report.tables.store import store_table
 
@@ -37,7 +37,7 @@ def show_wheel(output: Output, sha256: Digest) -> None:
     Example:  dsdeploy store show 3fa9c2
     """
     from orchestrator.cli.render import show
-    from orchestrator.cli.wiring import open_store
+    from orchestrator.cli.user_files import open_store
     from orchestrator.errors import StoreError
     from orchestrator.report.documents import store_document
     from orchestrator.report.tables.store import artifact_details
@@ -53,7 +53,7 @@ def show_wheel(output: Output, sha256: Digest) -> None:
 def verify_wheels(output: Output) -> ExitCode:
     """Read every byte of the store and tell what is damaged; what killed processes left is removed."""
     from orchestrator.cli.render import show
-    from orchestrator.cli.wiring import open_store
+    from orchestrator.cli.user_files import open_store
     from orchestrator.report.documents import findings_document
     from orchestrator.report.tables.store import findings_block
 
@@ -70,6 +70,6 @@ def remove_wheel(sha256: Digest) -> None:
 
     Example:  dsdeploy store remove 3fa9c2
     """
-    from orchestrator.cli.wiring import open_store
+    from orchestrator.cli.user_files import open_store
 
     open_store().remove(sha256)
