@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,48 +9,52 @@ from collections.abc import Callable, Sequence
 import typer
 from typer.exceptions import TyperException
 
-from orchestrator.errors import DsdeployError, ExitCode
-
-_BUG = "this is a bug in dsdeploy"
-_BUG_HINT = "please report it, with the lines above and what `dsdeploy --version` says"
+from orchestrator.cli.answer import Answer
+from orchestrator.errors import DsdeployError, ExitCode, StoppedError, UsageError
 
 
 def run_at_the_edge(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) -> ExitCode:
-    """Run the command line and return its exit code; only our own bugs show a traceback."""
-    wants_json = "--json" in arguments
+    """Run the command line, print its answer, and return its exit code; only our own bugs show a traceback.
+
+    With `--json` among the words there is one document on standard output, whatever happens.
+    """
+    as_json = "--json" in arguments  # the words may not even parse
     try:
-        code = command(arguments)
+        answer = command(arguments)
+        if isinstance(answer, Answer):
+            from orchestrator.cli.render import print_answer
+
+            print_answer(answer, as_json=as_json)
+            return answer.exit_code
+        if answer == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
     except DsdeployError as error:
-        return _tell(error.message, error.hint, error.exit_code, wants_json=wants_json)
+        return _tell(error, as_json=as_json)
     except TyperException as error:
-        return _tell(_usage_text(error), _usage_hint(error), ExitCode.USAGE, wants_json=wants_json)
-    except (KeyboardInterrupt, typer.Abort) as stop:
-        message = str(stop.__cause__ or "interrupted")
-        return _tell(message, None, ExitCode.INTERRUPTED, wants_json=wants_json)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader is gone; keep the exit quiet
-        return ExitCode.DONE
+        return _tell_usage(error, as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        return _tell(StoppedError("interrupted"), as_json=as_json)
     except Exception:  # noqa: BLE001 - the last edge: a bug must end readable too
         traceback.print_exc()
-        return _tell(_BUG, _BUG_HINT, ExitCode.BUG, wants_json=wants_json)
-    return ExitCode(code) if isinstance(code, int) else ExitCode.DONE
+        bug = DsdeployError(
+            "this is a bug in dsdeploy",
+            hint="please report it, with the lines above and what `dsdeploy --version` says",
+        )
+        return _tell(bug, as_json=as_json)
+    return ExitCode.DONE
 
 
-def _tell(message: str, hint: str | None, code: ExitCode, *, wants_json: bool) -> ExitCode:
-    for number, line in enumerate(message.splitlines()):
-        print("error:" if number == 0 else "      ", line, file=sys.stderr)
-    if hint:
-        print("  hint:", hint, file=sys.stderr)
-    if wants_json:
-        error = {"kind": code.name.lower(), "message": message, "hint": hint, "exit_code": int(code)}
-        print(json.dumps({"schema": "dsdeploy.error/1", "error": error}))
-    return code
+def _tell(error: DsdeployError, *, as_json: bool) -> ExitCode:
+    from orchestrator.cli.render import print_error
+
+    print_error(error, as_json=as_json)
+    return error.exit_code
 
 
-def _usage_text(error: TyperException) -> str:
-    return error.format_message()
-
-
-def _usage_hint(error: TyperException) -> str | None:
+def _tell_usage(error: TyperException, *, as_json: bool) -> ExitCode:
+    message = error.format_message()
     context = getattr(error, "ctx", None)
-    return f"{context.command_path} --help" if context else None
+    if context and message == context.get_help():  # what typer raises when no command is named
+        print(message, file=sys.stderr)
+        return ExitCode.USAGE
+    return _tell(UsageError(message, hint=f"{context.command_path} --help" if context else None), as_json=as_json)

@@ -20,23 +20,71 @@ class Targets:
 
     hostfile: Annotated[
         Path | None,
-        typer.Option("-H", "--hostfile", help="DeepSpeed hostfile. Default: $DSDEPLOY_HOSTFILE, then /job/hostfile."),
+        typer.Option(
+            "-H",
+            "--hostfile",
+            metavar="FILE",
+            help="DeepSpeed hostfile. Default: $DSDEPLOY_HOSTFILE, then /job/hostfile.",
+        ),
     ] = None
-    include: Annotated[str, typer.Option("-i", "--include", help="Only these: DeepSpeed's 'host:0,2@host2'.")] = ""
-    exclude: Annotated[str, typer.Option("-e", "--exclude", help="All but these, same syntax.")] = ""
+    include: Annotated[
+        str, typer.Option("-i", "--include", metavar="HOSTS", help="Only these; DeepSpeed's syntax: 'host:0,2@host2'.")
+    ] = ""
+    exclude: Annotated[
+        str, typer.Option("-e", "--exclude", metavar="HOSTS", help="All but these; the same syntax.")
+    ] = ""
     python: Annotated[
         str | None,
-        typer.Option(help="Target interpreter on the hosts; `python=` in the hostfile wins. Default: python3."),
+        typer.Option(
+            metavar="PYTHON",
+            help="Target interpreter on the hosts. Default: the recipe's, then python3; `python=` in the hostfile wins.",
+        ),
     ] = None
-    ssh_config: Annotated[Path | None, typer.Option(help="OpenSSH client configuration. Default: ~/.ssh/config.")] = (
-        None
-    )
+    ssh_config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="OpenSSH client configuration. Default: ~/.ssh/config.")
+    ] = None
     accept_new_host_keys: Annotated[
         bool,
         typer.Option(
-            "--accept-new-host-keys", help="Trust and remember keys of hosts never seen; changed keys are refused."
+            "--accept-new-host-keys", help="Trust and remember hosts never seen before; a changed key is refused."
         ),
     ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which wheels."""
+
+    recipe: Annotated[
+        str,
+        typer.Option("-r", "--recipe", metavar="RECIPE", help="A name (`dsdeploy recipe list`), or a YAML file."),
+    ] = "training"
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="per-op|upstream",
+            help="One build per op (the default), or DeepSpeed's own setup.py command, to compare.",
+        ),
+    ] = None
+    force: Annotated[bool, typer.Option("--force", help="Do it again, even where everything is in place already.")] = (
+        False
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Building:
+    """Where to build, and how fast."""
+
+    builder: Annotated[
+        str,
+        typer.Option(
+            metavar="WHERE", help="Where to compile: auto (a host of the group, else here), controller, HOST."
+        ),
+    ] = "auto"
+    jobs: Annotated[
+        int | None,
+        typer.Option("-j", "--jobs", min=1, metavar="N", help="Compilers at once. Default: by cores and memory."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,30 +92,12 @@ class Output:
     """How to answer."""
 
     json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")] = False
+    """The edge looks for the word itself, for it must also know when the words do not parse."""
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only the result, failures and notes.")] = False
-    debug: Annotated[bool, typer.Option("--debug", help="Also what is said on every connection.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Also what pip, git and other programs print.")] = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Building:
-    """What to build, and where."""
-
-    recipe: Annotated[
-        str, typer.Option("-r", "--recipe", help="A recipe's name (`dsdeploy recipe list`) or a YAML file.")
-    ] = "training"
-    builder: Annotated[
-        str, typer.Option(help="Where to compile: auto (a host of the group, else here), controller, or a host.")
-    ] = "auto"
-    strategy: Annotated[
-        str | None,
-        typer.Option(help="per-op (default), or upstream: DeepSpeed's literal setup.py command, to compare."),
-    ] = None
-    jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", min=1, help="Compilers at once. Default: by cores and memory.")
-    ] = None
-    force: Annotated[bool, typer.Option("--force", help="Install again where the right wheel is in place already.")] = (
-        False
-    )
+Confirmed = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask before hosts are changed.")]
 
 
 def spread(command: Callable[..., object]) -> Callable[..., object]:

@@ -1,48 +1,52 @@
-"""Write a command's result to stdout, as one JSON document or as people read it; read and write documents."""
+"""Print an answer or an error: as one JSON document, or as people read it."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-import tempfile
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 
-from orchestrator.cli.options import Output
-from orchestrator.errors import UsageError
+from orchestrator.cli.answer import Answer
+from orchestrator.errors import DsdeployError
+from orchestrator.model.outcome import fold_failures
+from orchestrator.report.console import ErrorConsole
+from orchestrator.report.documents import error_document
+from orchestrator.report.tables.failures import error_block, failures_block
 
 
-def show(document: Mapping[str, Any], draw: Callable[[], RenderableType], output: Output) -> None:
-    """Print the document with `--json`, else what `draw` returns."""
-    if output.json:
-        json.dump(document, sys.stdout, indent=2, ensure_ascii=False)
-        sys.stdout.write("\n")
+class _OutputConsole(Console):
+    """A console on standard output that says when nobody reads it any more; rich's own ends the program."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def print_answer(answer: Answer, *, as_json: bool) -> None:
+    """Print the answer on standard output, and what failed on standard error."""
+    if as_json:
+        document = answer.document()
+        _write(lambda: print(json.dumps(document, indent=2)))
     else:
-        Console().print(draw())
+        drawn = answer.draw()
+        _write(lambda: _OutputConsole().print(drawn))
+    if answer.failures:
+        ErrorConsole().print(failures_block(fold_failures(answer.failures)), soft_wrap=True)
 
 
-def write_document(document: Mapping[str, Any], path: Path) -> None:
-    """Write a document as a file, whole or not at all. Raises UsageError."""
+def print_error(error: DsdeployError, *, as_json: bool) -> None:
+    """Print what ended the run on standard error, and as the document when one is wanted."""
+    ErrorConsole().print(error_block(error), soft_wrap=True)
+    if as_json:
+        _write(lambda: print(json.dumps(error_document(error), indent=2)))
+
+
+def _write(write: Callable[[], object]) -> None:
+    """Write to standard output; a reader that went away (`| head`) does not change how the run ends."""
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as file:
-            json.dump(document, file, indent=2, ensure_ascii=False)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def read_document(path: Path, *, schema: str) -> Mapping[str, Any]:
-    """Return the document in a file. Raises UsageError when it cannot be read or is of another schema."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: is not JSON: {error}") from error
-    found = document.get("schema") if isinstance(document, dict) else None
-    if found != schema:
-        raise UsageError(f"{path}: its schema is {found}, not {schema}")
-    return dict(document)
+        write()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python's last flush goes too

@@ -92,5 +92,10 @@ class DeployPlan:
     @property
     def is_empty(self) -> bool:
         """Whether nothing would change: all hosts are kept and nothing is built."""
-        all_kept = all(host.verdict is HostVerdict.KEEP for host in self.hosts)
-        return all_kept and all(wheel.verdict is not WheelVerdict.BUILD for wheel in self.wheels)
+        return not self.has_work and not self.of_verdict(HostVerdict.REJECT)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a host is changed or a wheel is built; rejected hosts are no work."""
+        is_built = any(wheel.verdict is WheelVerdict.BUILD for wheel in self.wheels)
+        return is_built or bool(self.of_verdict(HostVerdict.INSTALL))

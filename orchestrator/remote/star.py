@@ -29,9 +29,7 @@ def _deliver(remote: Remote, parcels: Sequence[Parcel], reporter: Reporter) -> D
     total_bytes = _size_bytes(missing)
     sent_bytes = 0
     for parcel in missing:
-        start = HostProgress(
-            stage=Stage.FAN_OUT, host=remote.host, done_bytes=sent_bytes, total_bytes=total_bytes
-        )
+        start = HostProgress(stage=Stage.FAN_OUT, host=remote.host, done_bytes=sent_bytes, total_bytes=total_bytes)
         remote.put(parcel.source, parcel.path, on_progress=_teller(start, reporter))
         sent_bytes += parcel.size_bytes
     return Delivery(sent_bytes=total_bytes, kept_bytes=_size_bytes(parcels) - total_bytes)

@@ -17,6 +17,7 @@ from orchestrator.model.ops import OpSpec
 from orchestrator.model.outcome import Failure, Outcome, Outcomes
 from orchestrator.model.plan import DeployPlan, HostVerdict, WheelPlan, WheelVerdict
 from orchestrator.model.wheels import Artifact, make_wheel_filename
+from orchestrator.planning.deployment import check_nothing_is_refused
 from orchestrator.planning.ops import ops_of
 from orchestrator.ports import Fleet, PackageIndex, Remote, Reporter, Store
 from orchestrator.store.wheel_files import read_artifact
@@ -67,8 +68,10 @@ class BuildTask:
 def have_wheels(task: BuildTask, ports: BuildPorts) -> Outcomes[Artifact]:
     """Return the wheel of every signature that a host needs; an outcome's `host` is the signature's build key.
 
-    One signature that fails does not stop the others.
+    One signature that fails does not stop the others. Raises PlanError, before anything is done, when a required op
+    is refused.
     """
+    check_nothing_is_refused(task.plan)
     wanted = [wheel for wheel in task.plan.wheels if _is_wanted(wheel, task.plan)]
     to_build = [wheel for wheel in wanted if wheel.verdict is WheelVerdict.BUILD]
     started = ports.clock()
@@ -78,6 +81,12 @@ def have_wheels(task: BuildTask, ports: BuildPorts) -> Outcomes[Artifact]:
     if to_build:
         ports.reporter.emit(StageFinished(stage=Stage.BUILD, elapsed_s=ports.clock() - started))
     return Outcomes(items=outcomes)
+
+
+def failed_wheels(outcomes: Outcomes[Artifact], plan: DeployPlan) -> tuple[Outcome[object], ...]:
+    """Return the failures with the signatures' labels, which say more to people than build keys."""
+    labels = {str(wheel.build_key): wheel.signature.label for wheel in plan.wheels}
+    return tuple(replace(outcome, host=labels[outcome.host]) for outcome in outcomes.failed)
 
 
 def _is_wanted(wheel: WheelPlan, plan: DeployPlan) -> bool:

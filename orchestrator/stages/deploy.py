@@ -67,7 +67,7 @@ def deploy(task: DeployTask, ports: DeployPorts) -> DeploymentResult:
         return _change(task, orders, result, ports)
     except KeyboardInterrupt:
         raise StoppedError(
-            f"stopped while {fold_hosts(tuple(orders))} changed; each has DeepSpeed as it was, or as it is meant to be",
+            f"stopped while {fold_hosts(orders)} changed; each has DeepSpeed as it was, or as it is meant to be",
             hint="dsdeploy provision finishes what is not committed; dsdeploy verify shows what works",
         ) from None
 

@@ -19,6 +19,8 @@ from orchestrator.model.codec import from_document
 from orchestrator.model.facts import Facts
 from orchestrator.model.signature import Accelerator, CpuLevel
 
+pytestmark = pytest.mark.process
+
 V3_FLAGS = "cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3 abm avx avx2 bmi1 bmi2 f16c fma movbe xsave"
 
 

@@ -16,6 +16,8 @@ from orchestrator.model.codec import from_document, to_document
 from orchestrator.model.deployment import Stamp
 from orchestrator.model.verification import CheckState, Verification
 
+pytestmark = pytest.mark.process
+
 DEEPSPEED_WHEEL = wheel("deepspeed", "1.2.3+cpu", DEEPSPEED, requires=("torch", "hjson", "x; extra == 'dev'"))
 HJSON_WHEEL = wheel("hjson", "3.1.0", {"hjson.py": ""})
 

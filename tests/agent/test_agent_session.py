@@ -16,6 +16,8 @@ from agent_client import AgentProcess, Refused
 
 from orchestrator.agent.packing import pack
 
+pytestmark = pytest.mark.process
+
 CONTENT = bytes(range(256)) * 1000
 PATH = "cache:wheels/aa/x-1-py3-none-any.whl"
 

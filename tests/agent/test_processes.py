@@ -10,6 +10,8 @@ import pytest
 from orchestrator.agent.errors import AgentError
 from orchestrator.agent.processes import Children, Ended, capture, how_it_ended
 
+pytestmark = pytest.mark.process
+
 
 def end_while_it_waits(fifo: Path, *, grace_s: float) -> Ended:
     """Run a program that ends when something is written to `fifo`, and end its request before that."""

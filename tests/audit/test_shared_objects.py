@@ -10,6 +10,8 @@ import pytest
 
 from orchestrator.audit.shared_objects import SharedObject, highest_version, read_shared_object, version_order
 
+pytestmark = pytest.mark.process
+
 C_SOURCE = """
 #include <stdio.h>
 #include <string.h>

@@ -12,6 +12,8 @@ from fakes.wheels import make_manifest, make_wheel
 from orchestrator.audit.wheels import BUILD_RECORD, read_wheel
 from orchestrator.errors import StoreError
 
+pytestmark = pytest.mark.process
+
 SETUP_PY_WROTE = b"""version='0.19.8+cpu'
 git_hash='unknown'
 git_branch='unknown'

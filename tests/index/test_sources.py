@@ -13,6 +13,8 @@ from orchestrator.errors import TransferError
 from orchestrator.index.pip_index import PipIndex
 from orchestrator.model.recipe import Source, SourceKind
 
+pytestmark = pytest.mark.process
+
 SETUP_PY = "raise SystemExit('setup.py was run')\n"
 PKG_INFO = "Metadata-Version: 2.1\nName: deepspeed\nVersion: 0.99.1\n"
 ENVIRON = {

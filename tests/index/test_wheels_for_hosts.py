@@ -14,6 +14,8 @@ from orchestrator.errors import TransferError
 from orchestrator.index.pip_index import PipIndex
 from orchestrator.ports import TargetTags
 
+pytestmark = pytest.mark.process
+
 TAGS = TargetTags(python_version="3.8.18", abi_tag="cp38", machine="x86_64", glibc="2.31")
 
 

@@ -21,6 +21,8 @@ from orchestrator.remote.local import open_local
 from orchestrator.remote.opening import open_session
 from orchestrator.remote.session import AgentSession
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(params=["local", pytest.param("ssh", marks=pytest.mark.cluster)])
 def session(

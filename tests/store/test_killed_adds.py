@@ -13,6 +13,8 @@ from fakes.wheels import make_manifest, make_wheel
 from orchestrator.model.wheels import Artifact
 from orchestrator.store.folder import FolderStore
 
+pytestmark = pytest.mark.process
+
 KILL_AT_EVERY_STEP = """
 import os, signal, sys
 from pathlib import Path

@@ -7,28 +7,34 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Building, Output, Targets
-from orchestrator.errors import ExitCode
+from orchestrator.cli.answer import Answer
+from orchestrator.cli.options import Building, Confirmed, Output, Targets, Wanted
 
 NAME = "provision"
 
 
 def command(
+    *,
     targets: Targets,
+    wanted: Wanted,
     building: Building,
-    output: Output,
     plan: Annotated[
-        Path | None, typer.Option("--plan", help="Carry out exactly this plan, or refuse because a host changed.")
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="Carry out exactly this plan, or refuse because a host changed."),
     ] = None,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask before hosts are changed.")] = False,
-) -> ExitCode:
-    """Build, push, install and verify on every host; run it before each job: what is in place is left alone.
+    yes: Confirmed = False,
+    output: Output,
+) -> Answer:
+    """Build, push, install and verify, where it is needed.
+
+    Run it before each job: what is in place is left alone, and that takes seconds.
 
     Example:  dsdeploy provision -H hostfile -r cpu-training --yes
     """
-    from orchestrator.cli.flow import deploy_plan, load_planned, make_planned
+    from orchestrator.cli.deploying import deploy
+    from orchestrator.cli.planned import plan_hosts, plan_saved
     from orchestrator.cli.wiring import open_run
 
     with open_run(targets, output) as run:
-        planned = load_planned(plan, run, targets) if plan else make_planned(run, targets, building)
-        return deploy_plan(run, planned, building, output, is_confirmed=yes)
+        planned = plan_saved(run, plan) if plan else plan_hosts(run, wanted, building)
+        return deploy(run, planned, building, is_confirmed=yes)

@@ -7,32 +7,33 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Building, Output, Targets
-from orchestrator.errors import ExitCode
+from orchestrator.cli.answer import Answer
+from orchestrator.cli.options import Building, Confirmed, Output, Targets, Wanted
 
 NAME = "push"
 
 
 def command(
+    *,
     targets: Targets,
-    building: Building,
-    output: Output,
+    wanted: Wanted,
     wheel: Annotated[
-        Path | None, typer.Option("--wheel", help="Push this file, built by dsdeploy, to every host that it fits.")
+        Path | None,
+        typer.Option("--wheel", metavar="FILE", help="This file, built by dsdeploy, to every host that it fits."),
     ] = None,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask before hosts are changed.")] = False,
-) -> ExitCode:
-    """Fan out, install and verify wheels that are built already; nothing is compiled.
+    yes: Confirmed = False,
+    output: Output,
+) -> Answer:
+    """Install and verify wheels that are built already.
+
+    They come from the store, or as a file. Nothing is compiled.
 
     Example:  dsdeploy push -H hostfile -r cpu-training --yes
     """
-    from orchestrator.cli.flow import deploy_plan, make_planned, plan_wheel_file, refuse_builds
+    from orchestrator.cli.deploying import deploy
+    from orchestrator.cli.planned import plan_wheel_file, plan_without_building
     from orchestrator.cli.wiring import open_run
 
     with open_run(targets, output) as run:
-        if wheel is not None:
-            planned = plan_wheel_file(wheel, run, targets, building)
-        else:
-            planned = make_planned(run, targets, building)
-            refuse_builds(planned.plan)
-        return deploy_plan(run, planned, building, output, is_confirmed=yes)
+        planned = plan_wheel_file(run, wheel, force=wanted.force) if wheel else plan_without_building(run, wanted)
+        return deploy(run, planned, Building(), is_confirmed=yes)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from orchestrator.cli.answer import Answer
 from orchestrator.cli.options import Output, Targets
-from orchestrator.errors import ExitCode
 
 NAME = "verify"
 
 
-def command(targets: Targets, output: Output) -> ExitCode:
-    """Load every op of the installed DeepSpeed on every host, compilers out of reach, and read its own report.
+def command(targets: Targets, output: Output) -> Answer:
+    """Load and run every op on every host.
+
+    With compilers out of reach, so that only what is installed counts; and read DeepSpeed's own report.
 
     Example:  dsdeploy verify -H hostfile
     """
-    from orchestrator.cli.flow import tell_failures
-    from orchestrator.cli.render import show
     from orchestrator.cli.wiring import open_run
     from orchestrator.report.documents import verify_document
     from orchestrator.report.tables.matrix import matrix_table
@@ -23,5 +23,8 @@ def command(targets: Targets, output: Output) -> ExitCode:
     with open_run(targets, output) as run, run.progress:
         outcomes = verify_installed(run.hosts, python=targets.python, fleet=run.fleet, reporter=run.progress)
     verifications = outcomes.values()
-    show(verify_document(verifications, outcomes.failed), lambda: matrix_table(verifications), output)
-    return tell_failures((*outcomes.failed, *failed_verifications(verifications)))
+    return Answer(
+        document=lambda: verify_document(verifications, outcomes.failed),
+        draw=lambda: matrix_table(verifications),
+        failures=(*outcomes.failed, *failed_verifications(verifications)),
+    )

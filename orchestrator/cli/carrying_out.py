@@ -1,0 +1,68 @@
+"""Build and deploy what a plan says; imported only when a plan has work, because it imports much."""
+
+from __future__ import annotations
+
+import time
+
+from orchestrator.cli.options import Building
+from orchestrator.cli.wiring import Run
+from orchestrator.config.ops import load_op_catalogue
+from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult
+from orchestrator.model.outcome import Outcomes
+from orchestrator.model.wheels import Artifact
+from orchestrator.remote.star import StarCarrier
+from orchestrator.stages.build import BuildFolders, BuildPorts, BuildTask, have_wheels
+from orchestrator.stages.deploy import DeployPorts
+from orchestrator.stages.plan import Planned
+from orchestrator.stages.provision import provision
+
+
+def build_wheels(run: Run, planned: Planned, building: Building) -> Outcomes[Artifact]:
+    """Have every wheel of a plan."""
+    with run.progress:
+        return have_wheels(_task(run, planned, building), _build_ports(run))
+
+
+def carry_out(run: Run, planned: Planned, building: Building, identity: DeploymentIdentity) -> DeploymentResult:
+    """Have every wheel of a plan, and deploy."""
+    deploy_ports = DeployPorts(
+        fleet=run.fleet,
+        carrier=StarCarrier(),
+        store=run.store,
+        index=run.index,
+        reporter=run.progress,
+    )
+    with run.progress:
+        return provision(
+            identity,
+            _task(run, planned, building),
+            build_ports=_build_ports(run),
+            deploy_ports=deploy_ports,
+        )
+
+
+def _task(run: Run, planned: Planned, building: Building) -> BuildTask:
+    return BuildTask(
+        plan=planned.plan,
+        facts=planned.outcomes.values(),
+        controller=run.controller_facts,
+        pythons=run.pythons(recipe_python=planned.plan.recipe.python),
+        specs=load_op_catalogue(),
+        jobs=building.jobs,
+    )
+
+
+def _build_ports(run: Run) -> BuildPorts:
+    cache = run.settings.cache_folder
+    work, logs = cache / "work", run.settings.state_folder / "logs"
+    for folder in (work, logs):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return BuildPorts(
+        fleet=run.fleet,
+        controller=run.controller,
+        store=run.store,
+        index=run.index,
+        reporter=run.progress,
+        folders=BuildFolders(work=work, logs=logs, cache=cache),
+        clock=time.monotonic,
+    )
