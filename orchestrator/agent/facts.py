@@ -8,7 +8,7 @@ from .deployment import load_stamp
 from .errors import AgentError
 from .facts_gpus import find_gpus
 from .facts_system import describe_system
-from .facts_tools import find_compilers, find_ninja, find_nvcc, has_libaio
+from .facts_tools import find_compilers, find_ninja, find_nvcc, has_libaio, has_libaio_runtime
 from .gathering import gather
 from .interpreter import describe_interpreter
 
@@ -43,6 +43,7 @@ def facts(request: Request) -> dict[str, Any]:
         "compilers": compilers,
         "ninja": ninja,
         "has_libaio": has_libaio(),
+        "has_libaio_runtime": has_libaio_runtime(),
         "disks": _disks(request.cache, interpreter),
         "interpreter": interpreter,
         "interpreter_error": interpreter_error,

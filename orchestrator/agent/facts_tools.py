@@ -62,12 +62,23 @@ def find_ninja(children: Children, *, beside: str) -> Tool | None:
 
 def has_libaio() -> bool:
     """Return whether a compiler would find both libaio.h and libaio.so."""
-    triplet = f"{os.uname().machine}-linux-gnu"
-    headers = ["/usr/include", f"/usr/include/{triplet}", "/usr/local/include"]
-    headers += _folders_in(*_INCLUDE_VARIABLES)
-    libraries = [f"/usr/lib/{triplet}", "/usr/lib64", "/usr/lib", f"/lib/{triplet}", "/lib64", "/lib"]
-    libraries += ["/usr/local/lib64", "/usr/local/lib", *_folders_in("LIBRARY_PATH")]
-    return _is_in(headers, "libaio.h") and _is_in(libraries, "libaio.so")
+    headers = ["/usr/include", f"/usr/include/{_triplet()}", "/usr/local/include", *_folders_in(*_INCLUDE_VARIABLES)]
+    return _is_in(headers, "libaio.h") and _is_in([*_library_folders(), *_folders_in("LIBRARY_PATH")], "libaio.so")
+
+
+def has_libaio_runtime() -> bool:
+    """Return whether the loader would find libaio.so.1, which a built async_io needs."""
+    return _is_in([*_library_folders(), *_folders_in("LD_LIBRARY_PATH")], "libaio.so.1")
+
+
+def _library_folders() -> list[str]:
+    triplet = _triplet()
+    folders = [f"/usr/lib/{triplet}", "/usr/lib64", "/usr/lib", f"/lib/{triplet}", "/lib64", "/lib"]
+    return [*folders, "/usr/local/lib64", "/usr/local/lib"]
+
+
+def _triplet() -> str:
+    return f"{os.uname().machine}-linux-gnu"
 
 
 def run_tool(children: Children, program: str, question: str, pattern: str) -> Tool:

@@ -12,6 +12,7 @@ from orchestrator.model.facts import Facts, Gpu
 from orchestrator.model.signature import Accelerator, CpuLevel
 from orchestrator.model.wheels import Manifest, OpRecord
 
+LIBAIO = "libaio.so.1"
 NVIDIA_ARCH = re.compile(r"sm_(?P<major>\d+)(?P<minor>\d)(?P<suffix>[af]?)")
 
 
@@ -23,6 +24,7 @@ class Aspect(str, Enum):
     CPU = "cpu"
     GLIBC = "glibc"
     GLIBCXX = "glibcxx"
+    LIBRARY = "library"
     TORCH = "torch"
     ACCELERATOR = "accelerator"
     GPU_ARCH = "gpu-arch"
@@ -39,7 +41,7 @@ class Misfit:
 
 def audit(manifest: Manifest, facts: Facts) -> tuple[Misfit, ...]:
     """Return every reason why this wheel would not work on this host; empty: it fits."""
-    checks = (_python, _machine, _cpu, _libraries, _torch, _gpus)
+    checks = (_python, _machine, _cpu, _symbol_versions, _libaio, _torch, _gpus)
     return tuple(misfit for check in checks for misfit in check(manifest, facts))
 
 
@@ -67,7 +69,7 @@ def _cpu(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
         yield Misfit(aspect=Aspect.CPU, evidence=evidence)
 
 
-def _libraries(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
+def _symbol_versions(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
     """Compare the symbol versions that were found in the files; the signature's floors are only the builder's."""
     floors = (
         (Aspect.GLIBC, "GLIBC", manifest.glibc, facts.system.glibc),
@@ -78,6 +80,14 @@ def _libraries(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
             who = _ops_with(manifest.ops, aspect, needs) or "the wheel"
             evidence = f"{who} needs {prefix}_{needs}, the host has {has or 'none'}"
             yield Misfit(aspect=aspect, evidence=evidence)
+
+
+def _libaio(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
+    """Look for the one library that an op needs and neither torch nor the system brings along."""
+    who = ", ".join(op.name for op in manifest.ops if LIBAIO in op.needed)
+    if who and not facts.has_libaio_runtime:
+        evidence = f"{who} needs {LIBAIO}, which the host lacks (apt install libaio1, dnf install libaio)"
+        yield Misfit(aspect=Aspect.LIBRARY, evidence=evidence)
 
 
 def _ops_with(ops: Iterable[OpRecord], aspect: Aspect, version: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,10 @@ class Workshop:
         return path
 
     def run(self, step: str, command: Command, *, on_line: Callable[[str], None] | None = None) -> Completed:
-        """Run a step to its end; its lines go into `<step>.log`. Raises BuildError when it fails."""
+        """Run a step to its end; its lines go into `<step>.log`. Raises BuildError when it fails.
+
+        Temporary files lie in the folder: a compiler that is killed leaves its own behind.
+        """
         log = self.logs / f"{step.replace(' ', '-')}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8", errors="replace", buffering=1) as file:
@@ -48,7 +51,8 @@ class Workshop:
                     on_line(line)
 
             take("$ " + " ".join(command.argv))
-            completed = self.remote.run(command, on_line=take)
+            environment = {"TMPDIR": self.folder, **command.environment}
+            completed = self.remote.run(replace(command, environment=environment), on_line=take)
         if completed.returncode != 0:
             raise build_failure(step, completed.returncode, log, host=self.remote.host)
         return completed

@@ -20,14 +20,7 @@ def run_at_the_edge(command: Callable[[Sequence[str]], object], arguments: Seque
     """
     as_json = "--json" in arguments  # the words may not even parse
     try:
-        answer = command(arguments)
-        if isinstance(answer, Answer):
-            from orchestrator.cli.render import print_answer
-
-            print_answer(answer, as_json=as_json)
-            return answer.exit_code
-        if answer == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
-            raise KeyboardInterrupt
+        return _finish(command(arguments), as_json=as_json)
     except DsdeployError as error:
         return _tell(error, as_json=as_json)
     except TyperException as error:
@@ -41,13 +34,29 @@ def run_at_the_edge(command: Callable[[Sequence[str]], object], arguments: Seque
             hint="please report it, with the lines above and what `dsdeploy --version` says",
         )
         return _tell(bug, as_json=as_json)
+
+
+def _finish(answer: object, *, as_json: bool) -> ExitCode:
+    if isinstance(answer, Answer):
+        from orchestrator.cli.render import print_answer
+
+        print_answer(answer, as_json=as_json)
+        return answer.exit_code
+    if answer == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
+        raise KeyboardInterrupt
     return ExitCode.DONE
 
 
 def _tell(error: DsdeployError, *, as_json: bool) -> ExitCode:
-    from orchestrator.cli.render import print_error
+    for number, line in enumerate(error.message.splitlines()):
+        print("error:" if number == 0 else "      ", line, file=sys.stderr)
+    if error.hint:
+        print("  hint:", error.hint, file=sys.stderr)
+    if as_json:
+        from orchestrator.cli.standard_output import write_document
+        from orchestrator.report.documents import error_document
 
-    print_error(error, as_json=as_json)
+        write_document(error_document(error))
     return error.exit_code
 
 
@@ -57,4 +66,5 @@ def _tell_usage(error: TyperException, *, as_json: bool) -> ExitCode:
     if context and message == context.get_help():  # what typer raises when no command is named
         print(message, file=sys.stderr)
         return ExitCode.USAGE
-    return _tell(UsageError(message, hint=f"{context.command_path} --help" if context else None), as_json=as_json)
+    command = context.command_path if context else "dsdeploy"
+    return _tell(UsageError(message, hint=f"{command} --help"), as_json=as_json)

@@ -49,4 +49,4 @@ app.add_typer(recipe.app)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(run_at_the_edge(lambda given: app(list(given), standalone_mode=False), words))
+    sys.exit(run_at_the_edge(lambda given: app(list(given), prog_name="dsdeploy", standalone_mode=False), words))

@@ -37,7 +37,7 @@ class Targets:
         str | None,
         typer.Option(
             metavar="PYTHON",
-            help="Target interpreter on the hosts. Default: the recipe's, then python3; `python=` in the hostfile wins.",
+            help="Target interpreter on the hosts; `python=` in the hostfile wins. Default: the recipe's, or python3.",
         ),
     ] = None
     ssh_config: Annotated[

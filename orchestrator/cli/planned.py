@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.cli.choices import find_recipe_folders
 from orchestrator.cli.options import Building, Wanted
 from orchestrator.cli.plan_files import read_plan
+from orchestrator.cli.user_files import find_recipe_folders
 from orchestrator.cli.wiring import Run
 from orchestrator.config.ops import load_op_catalogue
 from orchestrator.config.recipes import load_recipe
 from orchestrator.errors import PlanError, UsageError
 from orchestrator.model.facts import Facts
 from orchestrator.model.plan import WheelVerdict
-from orchestrator.model.recipe import BuildStrategy, Recipe
+from orchestrator.model.recipe import BuildStrategy, Recipe, SourceKind
 from orchestrator.planning.again import install_again
 from orchestrator.planning.deployment import check_plan_still_fits
 from orchestrator.planning.folding import fold_hosts
@@ -87,7 +87,9 @@ def _load_recipe(run: Run, wanted: Wanted) -> Recipe:
     """Return the recipe that was asked for, its source pinned."""
     recipe = load_recipe(wanted.recipe, folders=find_recipe_folders())
     strategy = _strategy(wanted.strategy) if wanted.strategy else recipe.strategy
-    return replace(recipe, source=run.index.resolve(recipe.source), strategy=strategy)
+    is_pinned = recipe.source.kind is SourceKind.VERSION  # then there is nobody to ask
+    source = recipe.source if is_pinned else run.index.resolve(recipe.source)
+    return replace(recipe, source=source, strategy=strategy)
 
 
 def _strategy(word: str) -> BuildStrategy:

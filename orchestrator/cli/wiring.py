@@ -9,21 +9,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
-from orchestrator.cli.choices import load_hosts, open_store, read_settings
 from orchestrator.cli.options import Output, Targets
-from orchestrator.index.pip_index import PipIndex
+from orchestrator.cli.user_files import load_hosts, read_settings
+from orchestrator.cli.user_store import open_store
 from orchestrator.model.events import LogLine, Note
 from orchestrator.model.facts import Facts
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Outcomes
-from orchestrator.ports import Remote
+from orchestrator.ports import Fleet, PackageIndex, Remote, Store
 from orchestrator.remote.dial import DialSettings
 from orchestrator.remote.fleet import SshFleet
 from orchestrator.remote.local import open_local
 from orchestrator.report.console import ConsoleReporter, ErrorConsole
 from orchestrator.report.lines import Verbosity
 from orchestrator.stages.probe import probe, read_facts, target_python
-from orchestrator.store.folder import FolderStore
 
 
 class Run:
@@ -44,7 +43,7 @@ class Run:
         return time.monotonic() - self._started
 
     @cached_property
-    def fleet(self) -> SshFleet:
+    def fleet(self) -> Fleet:
         """The hosts, connected to at first use."""
         settings = DialSettings(
             ssh_config=self.targets.ssh_config, accept_new_host_keys=self.targets.accept_new_host_keys
@@ -52,13 +51,15 @@ class Run:
         return self._stack.enter_context(SshFleet(self.hosts, settings=settings))
 
     @cached_property
-    def store(self) -> FolderStore:
+    def store(self) -> Store:
         """This user's store of wheels."""
         return open_store(lambda text: self.progress.emit(Note(text=text)))
 
     @cached_property
-    def index(self) -> PipIndex:
+    def index(self) -> PackageIndex:
         """The configured package index."""
+        from orchestrator.index.pip_index import PipIndex  # not for a run that fetches nothing
+
         return PipIndex(self.settings.cache_folder / "index", environ=os.environ, on_line=self._tell_index)
 
     @cached_property

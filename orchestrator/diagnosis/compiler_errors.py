@@ -13,6 +13,8 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _ERRORS = (
     # gcc and clang: `csrc/adam/cpu_adam.cpp:12:5: fatal error: x.h: No such file or directory`
     re.compile(r"^(?P<file>[^\s:()]+):(?P<line>\d+):(?:\d+:)? (?:fatal )?error: (?P<text>.+)"),
+    # gcc, of a file that an option of its command line names (`-include`)
+    re.compile(r"^<command-line>: (?:fatal )?error: (?P<text>.+)"),
     # nvcc's front end: `csrc/x.cu(12): error: identifier "y" is undefined`
     re.compile(r"^(?P<file>[^\s:()]+)\((?P<line>\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: (?P<text>.+)"),
     # a linker: `/usr/bin/ld: cannot find -laio: …`, `x.cpp:(.text+0x1): undefined reference to …`

@@ -139,7 +139,9 @@ class Facts:
     """C++ compilers in the order of preference."""
     ninja: Tool | None = None
     has_libaio: bool = False
-    """libaio's header and dev link are both there."""
+    """libaio's header and dev link are both there: async_io can be built."""
+    has_libaio_runtime: bool = False
+    """libaio.so.1 is there: a built async_io can be loaded."""
     disks: tuple[Disk, ...] = ()
     interpreter: Interpreter | None = None
     interpreter_error: str | None = None
@@ -158,7 +160,7 @@ class Facts:
             [system.machine, system.glibc, system.glibcxx, system.cpu_level],
             self.accelerator,
             [[gpu.name, gpu.compute_capability, gpu.gfx, gpu.driver] for gpu in self.gpus],
-            [self.nvcc, self.cuda_home, self.compilers, self.has_libaio],
+            [self.nvcc, self.cuda_home, self.compilers, self.has_libaio, self.has_libaio_runtime],
             interpreter,
             self.stamp,
         )

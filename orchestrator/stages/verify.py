@@ -107,7 +107,7 @@ def _installed_order(remote: Remote, python: str) -> VerifyOrder:
     order = VerifyOrder.of_manifest(manifest, python) if manifest else _recorded_order(installed, python)
     if not order.ops:
         raise VerifyError(
-            f"{remote.host}: DeepSpeed {installed.version} in {python} has no prebuilt op: all are compiled at first use",
+            f"{remote.host}: DeepSpeed {installed.version} in {python} has no prebuilt op: each is compiled when used",
             hint="dsdeploy provision installs one whose ops are built",
         )
     return order

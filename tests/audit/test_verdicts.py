@@ -172,3 +172,11 @@ def test_all_misfits_are_told_together() -> None:
     interpreter = replace(INTERPRETER, abi_tag="cp310", torch=None)
     misfits = audit(make_manifest(glibc="2.34"), replace(FACTS, system=system, interpreter=interpreter))
     assert [misfit.aspect for misfit in misfits] == [Aspect.PYTHON, Aspect.CPU, Aspect.GLIBC, Aspect.TORCH]
+
+
+def test_a_host_without_libaio_cannot_load_async_io() -> None:
+    record = OpRecord(name="async_io", is_built=True, needed=("libaio.so.1", "libc10.so"))
+    manifest = make_manifest(ops=(record,))
+    (misfit,) = audit(manifest, replace(FACTS, has_libaio_runtime=False))
+    assert misfit.aspect is Aspect.LIBRARY
+    assert audit(manifest, replace(FACTS, has_libaio_runtime=True)) == ()

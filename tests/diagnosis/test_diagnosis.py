@@ -156,6 +156,12 @@ def test_nvccs_front_end_is_understood() -> None:
     assert (found.file, found.line, found.source, found.log_line) == ("csrc/x.cu", 12, "csrc/x.cu", 1)
 
 
+def test_a_file_that_only_an_option_names_is_an_error_of_the_command_line() -> None:
+    found = first_error(["c++ -include no.h -c x.cpp", "<command-line>: fatal error: no.h: No such file or directory"])
+    assert found is not None
+    assert (found.file, found.text, found.log_line) == (None, "no.h: No such file or directory", 2)
+
+
 def test_a_log_without_compiler_errors_has_none() -> None:
     assert (
         first_error(["-Werror=format", "x.cpp:1:2: warning: error: maybe", *lines_of("torch-missing-at-build")]) is None

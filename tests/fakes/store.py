@@ -1,8 +1,9 @@
-"""A store in memory, for tests of stages; it keeps the contract of tests/store/test_store_contract.py."""
+"""A store that remembers, for tests of stages; it keeps the contract of tests/store/test_store_contract.py."""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from orchestrator.model.wheels import Artifact, BuildKey, Manifest, Sha256
 
 
 class MemoryStore:
-    """Remembers wheels and where they were given; any file will do as a wheel."""
+    """Remembers wheels and keeps copies of their files; any file will do as a wheel."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self.artifacts: dict[Sha256, Artifact] = {}
         self.paths: dict[Sha256, Path] = {}
         self.locks: dict[BuildKey, threading.Lock] = {}
@@ -34,7 +36,10 @@ class MemoryStore:
     def add(self, wheel: Path, manifest: Manifest) -> Artifact:
         digest = _digest_of(wheel)
         artifact = Artifact(sha256=digest, filename=wheel.name, size_bytes=wheel.stat().st_size, manifest=manifest)
-        self.paths.setdefault(digest, wheel)
+        copy = self._folder / digest / wheel.name
+        if digest not in self.paths:
+            copy.parent.mkdir(parents=True)
+            self.paths[digest] = shutil.copyfile(wheel, copy)
         return self.artifacts.setdefault(digest, artifact)
 
     def path_of(self, artifact: Artifact) -> Path:

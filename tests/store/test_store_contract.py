@@ -16,7 +16,7 @@ from orchestrator.model.wheels import Artifact, BuildKey
 from orchestrator.ports import Store
 from orchestrator.store.folder import FolderStore
 
-STORES: dict[str, Callable[[Path], Store]] = {"folder": FolderStore, "memory": lambda _root: MemoryStore()}
+STORES: dict[str, Callable[[Path], Store]] = {"folder": FolderStore, "memory": MemoryStore}
 
 
 @pytest.fixture(params=STORES)
@@ -58,6 +58,12 @@ def test_a_second_add_of_equal_bytes_changes_nothing(store: Store, tmp_path: Pat
     assert store.all() == (first,)
 
 
+def test_a_wheel_stays_when_the_file_that_was_given_goes(store: Store, tmp_path: Path) -> None:
+    artifact = add_wheel(store, tmp_path)
+    (tmp_path / artifact.filename).unlink()
+    assert store.path_of(artifact).stat().st_size == artifact.size_bytes
+
+
 def test_the_newest_wheel_of_a_key_wins(store: Store, tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "new").mkdir()
@@ -74,7 +80,7 @@ def test_a_short_digest_is_refused(store: Store) -> None:
 
 
 def test_a_wheel_that_is_not_there_has_no_path(store: Store, tmp_path: Path) -> None:
-    artifact = add_wheel(MemoryStore(), tmp_path)
+    artifact = add_wheel(MemoryStore(tmp_path / "other"), tmp_path)
     with pytest.raises(StoreError):
         store.path_of(artifact)
 

@@ -151,7 +151,7 @@ def test_a_new_host_key_is_taken_when_that_is_asked_for_and_a_changed_one_never(
     assert (list(again.document["hosts"]), list(again.failures)) == ([UNKNOWN_KEY], [CHANGED_KEY])
 
 
-def test_verify_tells_unreached_hosts_too_and_provision_changes_none_while_one_is_unfit(ward: Ward) -> None:
+def test_verify_tells_hosts_without_deepspeed_and_hosts_that_it_cannot_reach(ward: Ward) -> None:
     verified = ward.run("verify", "-i", f"{WELL}@{REFUSING}", "--json")
     assert {host: failure["exit_code"] for host, failure in verified.failures.items()} == {WELL: 8, REFUSING: 3}
     assert verified.exit_code == 8

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,34 +51,43 @@ class Controller:
         return self.folder / "data" / "dsdeploy"
 
     @property
-    def environment(self) -> dict[str, str]:
-        """An environment whose files lie in the account's own folder; pip's downloads stay shared."""
-        pip = [sys.executable, "-m", "pip", "cache", "dir"]
-        pip_cache = subprocess.run(pip, capture_output=True, text=True, check=True).stdout.strip()
-        own = {f"XDG_{kind.upper()}_HOME": str(self.folder / kind) for kind in ("cache", "data", "state")}
-        return os.environ | own | {"PIP_CACHE_DIR": pip_cache}
+    def logs(self) -> Path:
+        """Where the logs of this user's builds are kept."""
+        return self.folder / "state" / "dsdeploy" / "logs"
+
+    def wheels(self) -> list[Path]:
+        """Return all files of this user's store that are called wheels, finished or not."""
+        return sorted(self.data.rglob("*.whl"))
 
     def start(self, *words: object) -> subprocess.Popen[str]:
         """Start dsdeploy in a session of its own, so that a signal reaches it alone."""
+        own = {f"XDG_{kind.upper()}_HOME": str(self.folder / kind) for kind in ("cache", "data", "state")}
         return subprocess.Popen(
             [str(DSDEPLOY), *map(str, words)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, cwd=ROOT, env=self.environment, start_new_session=True,
+            text=True, cwd=ROOT, env=os.environ | own | {"PIP_CACHE_DIR": pip_cache()}, start_new_session=True,
         )  # fmt: skip
 
-    def run(self, *words: object, timeout_s: float = 900) -> Answer:
-        """Run dsdeploy to its end. A traceback is a failure of the test, whatever was expected."""
-        with self.start(*words) as process:
-            try:
-                stdout, stderr = process.communicate(timeout=timeout_s)
-            finally:
-                process.kill()
-        assert "Traceback" not in stderr, stderr
-        return Answer(exit_code=process.returncode, stdout=stdout, stderr=stderr)
+    def run(self, *words: object) -> Answer:
+        """Run dsdeploy to its end."""
+        return answer_of(self.start(*words), timeout_s=1200)
 
-    def wheels(self) -> list[Path]:
-        """Return the files of the wheels in the store."""
-        return sorted(self.data.glob("wheels-v1/*/*/*.whl"))
+
+def answer_of(process: subprocess.Popen[str], *, timeout_s: float) -> Answer:
+    """Wait for the end of a command. A traceback is a failure of the test, whatever was expected."""
+    try:
+        stdout, stderr = process.communicate(timeout=timeout_s)
+    finally:
+        process.kill()
+    assert "Traceback" not in stderr, stderr
+    return Answer(exit_code=process.returncode, stdout=stdout, stderr=stderr)
+
+
+@functools.cache
+def pip_cache() -> str:
+    """Return where this user's pip keeps its downloads: they are shared."""
+    command = [sys.executable, "-m", "pip", "cache", "dir"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def reach(cluster: ClusterUnderTest) -> tuple[str, ...]:
@@ -90,13 +102,46 @@ def ask(cluster: ClusterUnderTest, host: str, command: str) -> str:
     return done.stdout
 
 
-def cache_of(host: HostUnderTest) -> str:
-    """Return the folder that the agent owns on a host."""
-    return f"{host.home}/.cache/dsdeploy"
-
-
-def snapshot(cluster: ClusterUnderTest, host: HostUnderTest) -> str:
+def snapshot(cluster: ClusterUnderTest, host: HostUnderTest) -> list[str]:
     """Return every file of a host's home and virtual environment with its size, inode, mode and time of change."""
     environment = Path(host.python).parent.parent
-    listing = f"find {host.home} {environment} -printf '%p %s %i %m %C@\\n' | sort"
-    return ask(cluster, host.name, listing)
+    listing = f"find '{host.home}' '{environment}' -printf '%p %s %i %m %C@\\n'"
+    return sorted(ask(cluster, host.name, listing).splitlines())
+
+
+def site_packages(cluster: ClusterUnderTest, host: HostUnderTest) -> str:
+    """Return where a host's interpreter keeps its own packages."""
+    question = "import sysconfig; print(sysconfig.get_path('platlib'))"
+    return ask(cluster, host.name, f"'{host.python}' -c \"{question}\"").strip()
+
+
+def processes_on(host: HostUnderTest) -> list[str]:
+    """Return the command lines of all that runs on a host, but for its sshd; this machine sees them all."""
+    home = f"HOME={host.home}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if home in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:  # it has ended, or is not ours to see
+            continue
+    return found
+
+
+def leftovers_on(cluster: ClusterUnderTest, host: HostUnderTest) -> list[str]:
+    """Return what builds and transfers left behind on a host: workspaces, parts of files, temporary files."""
+    cache, cluster_folder = f"'{host.home}/.cache/dsdeploy'", cluster.hostfile.parent
+    commands = [f"find {cache}/work -mindepth 1 -maxdepth 1", f"find {cache} -name '*.part'"]
+    if cluster.is_isolated:  # what the host itself wrote into its /tmp, where the cluster may lie too
+        commands.append(f"find /run/disk/upper/tmp -path '/run/disk/upper{cluster_folder}' -prune -o -type f -print")
+    else:
+        commands.append('find "$TMPDIR" -mindepth 1')
+    return cluster.ssh(host.name, "; ".join(commands)).stdout.splitlines()
+
+
+def wait_until(condition: Callable[[], object], *, timeout_s: float) -> None:
+    """Ask again and again until the condition holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        time.sleep(0.1)

@@ -74,9 +74,10 @@ def compile_op(op: Any, build_temp: str, stop_file: str) -> dict[str, str]:  # n
     threading.Thread(target=end_when_there_is, args=(Path(stop_file),), daemon=True).start()
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")  # setuptools tells its commands
     accelerator = importlib.import_module("accelerator").get_accelerator()
-    build_extension = accelerator.build_extension().with_options(use_ninja=os.environ["MAX_JOBS"] != "1")
-    distribution = importlib.import_module("setuptools").Distribution({"ext_modules": [op.builder()]})
-    command = build_extension(distribution)
+    extension = op.builder()
+    use_ninja = os.environ["MAX_JOBS"] != "1" and len(extension.sources) > 1  # it refuses an op without sources
+    build_extension = accelerator.build_extension().with_options(use_ninja=use_ninja)
+    command = build_extension(importlib.import_module("setuptools").Distribution({"ext_modules": [extension]}))
     command.build_temp = build_temp
     command.ensure_finalized()
     command.run()

@@ -15,7 +15,7 @@ def command(targets: Targets, output: Output) -> Answer:  # noqa: ARG001 - its o
 
     Example:  dsdeploy hosts -H hostfile -e worker-3@worker-7:0
     """
-    from orchestrator.cli.choices import load_hosts
+    from orchestrator.cli.user_files import load_hosts
     from orchestrator.report.documents import hosts_document
     from orchestrator.report.tables.hosts import hosts_table
 

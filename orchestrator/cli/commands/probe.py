@@ -27,7 +27,7 @@ def command(
 
     Example:  dsdeploy probe -H hostfile -i worker-0@worker-1
     """
-    from orchestrator.cli.choices import find_recipe_folders
+    from orchestrator.cli.user_files import find_recipe_folders
     from orchestrator.cli.wiring import open_run
     from orchestrator.config.recipes import load_recipe
     from orchestrator.model.outcome import fold_failures

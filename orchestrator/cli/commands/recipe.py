@@ -21,7 +21,7 @@ def list_all(output: Output) -> Answer:  # noqa: ARG001 - its options are the ed
 
     Example:  dsdeploy recipe list
     """
-    from orchestrator.cli.choices import find_recipe_folders
+    from orchestrator.cli.user_files import find_recipe_folders
     from orchestrator.config.recipes import list_recipes
     from orchestrator.report.documents import recipes_document
     from orchestrator.report.tables.recipe import recipes_table
@@ -37,7 +37,7 @@ def show_one(name: Name, output: Output) -> Answer:  # noqa: ARG001 - its option
 
     Example:  dsdeploy recipe show cpu-training
     """
-    from orchestrator.cli.choices import find_recipe_folders
+    from orchestrator.cli.user_files import find_recipe_folders
     from orchestrator.config.recipes import load_recipe
     from orchestrator.report.documents import recipe_document
     from orchestrator.report.tables.recipe import recipe_details
@@ -54,7 +54,7 @@ def check_one(name: Name) -> None:
 
     Example:  dsdeploy recipe check ./mine.yaml
     """
-    from orchestrator.cli.choices import find_recipe_folders
+    from orchestrator.cli.user_files import find_recipe_folders
     from orchestrator.config.recipes import load_recipe
 
     load_recipe(name, folders=find_recipe_folders())

@@ -22,7 +22,7 @@ def list_wheels(output: Output) -> Answer:  # noqa: ARG001 - its options are the
 
     Example:  dsdeploy store list
     """
-    from orchestrator.cli.choices import open_store
+    from orchestrator.cli.user_store import open_store
     from orchestrator.report.documents import store_document
     from orchestrator.report.tables.store import store_table
 
@@ -39,7 +39,7 @@ def show_wheel(sha256: Digest, output: Output) -> Answer:  # noqa: ARG001 - its 
 
     Example:  dsdeploy store show 3fa9c2
     """
-    from orchestrator.cli.choices import open_store
+    from orchestrator.cli.user_store import open_store
     from orchestrator.errors import StoreError
     from orchestrator.report.documents import store_document
     from orchestrator.report.tables.store import artifact_details
@@ -59,7 +59,7 @@ def verify_wheels(output: Output) -> Answer:  # noqa: ARG001 - its options are t
 
     Example:  dsdeploy store verify
     """
-    from orchestrator.cli.choices import open_store
+    from orchestrator.cli.user_store import open_store
     from orchestrator.report.documents import findings_document
     from orchestrator.report.tables.store import findings_block
 
@@ -80,6 +80,6 @@ def remove_wheel(sha256: Digest) -> None:
 
     Example:  dsdeploy store remove 3fa9c2
     """
-    from orchestrator.cli.choices import open_store
+    from orchestrator.cli.user_store import open_store
 
     open_store().remove(sha256)

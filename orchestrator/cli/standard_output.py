@@ -1,0 +1,23 @@
+"""Write to standard output, whoever reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def write_document(document: Mapping[str, Any]) -> None:
+    """Write the one document of a run."""
+    write(lambda: print(json.dumps(document, indent=2)))
+
+
+def write(say: Callable[[], object]) -> None:
+    """Do what writes; a reader that went away (`| head`) does not change how the run ends."""
+    try:
+        say()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python's last flush goes too

@@ -1,0 +1,29 @@
+"""Turns what a command printed (standard input, with its colours) into an SVG: picture.py FILE TITLE."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
+
+WIDTH = 100
+
+
+def main() -> None:
+    """Draw the text as a terminal window and pass it on to standard output."""
+    file, title = sys.argv[1:]
+    said = sys.stdin.read()
+    sys.stdout.write(said)
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    console.print(Text.assemble(("$ ", "bold green"), (title, "bold")))
+    console.print(Text.from_ansi(said.rstrip()))
+    Path(file).parent.mkdir(parents=True, exist_ok=True)
+    Path(file).write_text(console.export_svg(title=title, theme=MONOKAI), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

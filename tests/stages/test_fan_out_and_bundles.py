@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fakes.deployments import World, make_world
+from fakes.fleet import FakeFleet
+from fakes.hosts import make_facts
+from fakes.reporter import FakeReporter
+
+from orchestrator.errors import ExitCode, InstallError, TransferError
+from orchestrator.model.events import HostFinished, HostProgress, Stage, StageFinished, StageStarted
+from orchestrator.model.outcome import Delivery
+from orchestrator.ports import TargetTags
+from orchestrator.remote.star import StarCarrier
+from orchestrator.stages.bundle import PIP, Bundle, make_bundle
+from orchestrator.stages.fan_out import fan_out
+from orchestrator.stages.on_hosts import on_hosts
+
+
+def bundle_for(world: World, *requires: str) -> Bundle:
+    return make_bundle(world.artifact, requires, make_facts(), store=world.store, index=world.index)
+
+
+def test_a_bundle_is_the_wheel_pip_and_what_the_host_lacks(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    bundle = bundle_for(world, "numpy", "einops", 'pywin32; sys_platform == "win32"')
+    assert bundle.wheel.path == f"cache:wheels/{world.artifact.sha256}/{world.artifact.filename}"
+    assert [parcel.source.name for parcel in bundle.dependencies] == ["einops-py3-none-any.whl"]
+    assert bundle.parcels == (bundle.wheel, bundle.pip, *bundle.dependencies)
+    assert bundle.size_bytes == sum(parcel.source.stat().st_size for parcel in bundle.parcels)
+
+
+def test_wheels_are_asked_for_by_the_hosts_tags_with_what_it_has_kept(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    bundle_for(world, "einops", "numpy>=9")
+    tags = TargetTags(python_version="3.11.7", abi_tag="cp311", machine="x86_64", glibc="2.36")
+    assert world.index.asked == [
+        (("einops", "numpy>=9"), tags, {"torch": "2.13.0+cpu"}),
+        ((PIP,), tags, {}),
+    ]
+
+
+def test_a_host_that_lacks_nothing_asks_for_pip_alone(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    assert bundle_for(world, "numpy").dependencies == ()
+    assert [asked[0] for asked in world.index.asked] == [(PIP,)]
+
+
+def test_a_host_without_an_interpreter_has_no_bundle(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    facts = make_facts(interpreter=None, interpreter_error="no such file")
+    with pytest.raises(InstallError, match="no such file"):
+        make_bundle(world.artifact, (), facts, store=world.store, index=world.index)
+
+
+def test_what_a_host_holds_already_is_not_sent_again(tmp_path: Path) -> None:
+    world = make_world(tmp_path, ["worker-0"])
+    bundle = bundle_for(world, "einops")
+
+    def carry() -> dict[str, Delivery]:
+        ports = {"carrier": StarCarrier(), "fleet": world.fleet, "reporter": world.reporter}
+        return fan_out({"worker-0": bundle}, **ports).values()  # type: ignore[arg-type]
+
+    assert carry() == {"worker-0": Delivery(sent_bytes=bundle.size_bytes, kept_bytes=0)}
+    assert carry() == {"worker-0": Delivery(sent_bytes=0, kept_bytes=bundle.size_bytes)}
+    world.fleet.remotes["worker-0"].files[bundle.wheel.path] += b"damage"
+    kept = bundle.size_bytes - bundle.wheel.size_bytes
+    assert carry() == {"worker-0": Delivery(sent_bytes=bundle.wheel.size_bytes, kept_bytes=kept)}
+
+
+def test_progress_grows_over_all_files_up_to_their_sum(tmp_path: Path) -> None:
+    world = make_world(tmp_path, ["worker-0"])
+    bundle = bundle_for(world, "einops")
+    fan_out({"worker-0": bundle}, carrier=StarCarrier(), fleet=world.fleet, reporter=world.reporter)
+    told = world.reporter.of(HostProgress)
+    done = [event.done_bytes or 0 for event in told]
+    assert done == sorted(done)
+    assert done[-1] == bundle.size_bytes
+    assert {event.total_bytes for event in told} == {bundle.size_bytes}
+
+
+def test_a_host_whose_disk_is_full_does_not_stop_the_others(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    world.fleet.remotes["worker-0"].errors["put"] = TransferError("no space left")
+    bundle = bundle_for(world)
+    outcomes = fan_out(
+        dict.fromkeys(world.facts, bundle), carrier=StarCarrier(), fleet=world.fleet, reporter=world.reporter
+    )
+    assert [outcome.host for outcome in outcomes.failed] == ["worker-0"]
+    assert list(outcomes.values()) == ["worker-1"]
+    finished = world.reporter.of(HostFinished)
+    assert [(event.host, event.is_ok, event.text) for event in finished] == [
+        ("worker-0", False, "no space left"),
+        ("worker-1", True, ""),
+    ]
+    assert world.reporter.events[0] == StageStarted(stage=Stage.FAN_OUT, total=2)
+    assert world.reporter.events[-1] == StageFinished(stage=Stage.FAN_OUT, elapsed_s=0.25)
+
+
+def test_a_stage_tells_who_begins_who_ends_and_how_long_the_slowest_took() -> None:
+    reporter = FakeReporter()
+    fleet = FakeFleet(dict.fromkeys(["a", "b"], make_facts()), unreachable=["b"])
+    outcomes = on_hosts(Stage.PROBE, ["a", "b"], lambda remote: remote.host, fleet=fleet, reporter=reporter)
+    assert outcomes.values() == {"a": "a"}
+    (failed,) = outcomes.failed
+    assert failed.failure is not None
+    assert failed.failure.exit_code is ExitCode.HOST
+    assert reporter.events == [
+        StageStarted(stage=Stage.PROBE, total=2),
+        HostProgress(stage=Stage.PROBE, host="a"),
+        HostProgress(stage=Stage.PROBE, host="b"),
+        HostFinished(stage=Stage.PROBE, host="a", is_ok=True, elapsed_s=0.25),
+        HostFinished(stage=Stage.PROBE, host="b", is_ok=False, text=failed.failure.message, elapsed_s=0.25),
+        StageFinished(stage=Stage.PROBE, elapsed_s=0.25),
+    ]
+
+
+def test_a_stage_of_no_hosts_is_not_told() -> None:
+    reporter = FakeReporter()
+    outcomes = on_hosts(Stage.COMMIT, [], lambda remote: remote.host, fleet=FakeFleet({}), reporter=reporter)
+    assert (outcomes.items, reporter.events) == ((), [])
