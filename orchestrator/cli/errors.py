@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from orchestrator.cli.answer import Answer
 from orchestrator.errors import DsdeployError, ExitCode, StoppedError, UsageError
+from orchestrator.report.wording import clean
 
 
 def run_at_the_edge(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) -> ExitCode:
@@ -48,10 +49,10 @@ def _finish(answer: object, *, as_json: bool) -> ExitCode:
 
 
 def _tell(error: DsdeployError, *, as_json: bool) -> ExitCode:
-    for number, line in enumerate(error.message.splitlines()):
+    for number, line in enumerate(clean(error.message).splitlines()):
         print("error:" if number == 0 else "      ", line, file=sys.stderr)
     if error.hint:
-        print("  hint:", error.hint, file=sys.stderr)
+        print("  hint:", clean(error.hint), file=sys.stderr)
     if as_json:
         from orchestrator.cli.standard_output import write_document
         from orchestrator.report.documents import error_document

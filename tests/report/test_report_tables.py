@@ -18,7 +18,6 @@ from report_samples import (
     make_verification,
 )
 
-from orchestrator.errors import ConfigError, ConfigFault, HostError
 from orchestrator.model.deployment import DeploymentResult
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Delivery, fold_failures
@@ -26,7 +25,7 @@ from orchestrator.model.plan import DeployPlan, HostVerdict
 from orchestrator.model.verification import CheckState, Verification
 from orchestrator.planning.grouping import group
 from orchestrator.report.tables.deployment import deployment_summary
-from orchestrator.report.tables.failures import error_block, failures_block
+from orchestrator.report.tables.failures import failures_block
 from orchestrator.report.tables.hosts import hosts_table
 from orchestrator.report.tables.matrix import matrix_table
 from orchestrator.report.tables.plan import plan_sum, plan_table
@@ -198,16 +197,6 @@ def test_equal_failures_are_told_once_with_folded_hosts() -> None:
 def test_a_failure_is_not_read_as_markup_and_cannot_drive_the_terminal() -> None:
     text = drawn(failures_block(fold_failures([failed("a", "[bold]x[/bold]\x1b[2J\nsecond")])))
     assert text == "✗ a: [bold]x[/bold]\n  second\n"
-
-
-def test_an_error_has_its_hint_and_a_config_error_all_its_faults() -> None:
-    assert drawn(error_block(HostError("no host answered", hint="look at sshd"))) == (
-        "✗ error: no host answered\n  hint: look at sshd\n"
-    )
-    faults = tuple(ConfigFault(source="hostfile", line=line, message="bad") for line in (2, 5))
-    assert drawn(error_block(ConfigError(faults)), encoding="ascii") == (
-        "FAIL error: 2 faults:\n  hostfile:2: bad\n  hostfile:5: bad\n"
-    )
 
 
 def test_hosts_that_differ_in_name_only_share_a_row_and_empty_columns_are_left_out() -> None:

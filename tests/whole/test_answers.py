@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from whole_tool import Answer, Controller
 
+pytestmark = pytest.mark.process
+
 
 def error_of(answer: Answer) -> tuple[int, str]:
     """Return exit code and kind of a refusal, both the process's own and the document's."""

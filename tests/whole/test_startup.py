@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from whole_tool import ROOT
 
-HEAVY = ("paramiko", "fabric", "torch", "cryptography", "rich.table", "asyncio")
+pytestmark = pytest.mark.process
+HEAVY = ("paramiko", "fabric", "torch", "cryptography", "rich.table")
 QUESTION = """
 import contextlib, io, sys
 from orchestrator.cli.main import main
@@ -37,11 +38,18 @@ def test_hosts_needs_neither_ssh_nor_torch(tmp_path: Path) -> None:
     assert modules_after("hosts", "-H", str(hostfile), "--json").isdisjoint({"paramiko", "fabric", "torch"})
 
 
-def test_recipes_and_the_agent_ship_inside_the_installed_package(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", str(ROOT), "--no-deps", "-w", str(tmp_path)]
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of dsdeploy itself."""
+    folder = tmp_path_factory.mktemp("package")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", str(ROOT), "--no-deps", "-w", str(folder)]
     subprocess.run(command, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    shipped = set(zipfile.ZipFile(wheel).namelist())
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def test_recipes_and_all_sources_ship_inside_the_package_and_nothing_else(package: Path) -> None:
+    shipped = set(zipfile.ZipFile(package).namelist())
     recipes = {f"orchestrator/recipes/{path.name}" for path in (ROOT / "recipes").glob("*.yaml")}
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "orchestrator").rglob("*.py")}
     assert "orchestrator/recipes/cpu-training.yaml" in recipes
@@ -49,11 +57,8 @@ def test_recipes_and_the_agent_ship_inside_the_installed_package(tmp_path: Path)
     assert not any(name.startswith(("tests/", "scripts/")) for name in shipped)
 
 
-def test_an_installed_package_finds_its_recipes_and_packs_its_agent_far_from_any_checkout(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", str(ROOT), "--no-deps", "-w", str(tmp_path)]
-    subprocess.run(command, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+def test_an_installed_package_finds_its_recipes_far_from_any_checkout(package: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(package).extractall(tmp_path / "site")
     question = """
 import sys; sys.path.insert(0, sys.argv[1])
 from orchestrator.cli.main import main; main(["recipe", "list", "--json"])

@@ -1,4 +1,4 @@
-"""Failures and errors: what happened, to which hosts, and what to do."""
+"""Failures: what happened, to which hosts, and what to do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 
-from orchestrator.errors import ConfigError, DsdeployError
 from orchestrator.model.outcome import FoldedFailure
 from orchestrator.planning.folding import fold_hosts
 from orchestrator.report.page import BAD, Drawing, Page, said
@@ -17,20 +16,8 @@ def failures_block(folded: Sequence[FoldedFailure]) -> RenderableType:
     return Drawing(lambda page: Group(*(_failure(each, page) for each in folded)))
 
 
-def error_block(error: DsdeployError) -> RenderableType:
-    """Tell an error of the whole run; a config error's faults each on a line of their own."""
-    return Drawing(lambda page: _error(error, page))
-
-
 def _failure(folded: FoldedFailure, page: Page) -> RenderableType:
     message = folded.failure.message
     for name in (*folded.hosts[:1], "the host"):  # some messages begin with the host, which stands there already
         message = message.removeprefix(f"{name}: ")
     return said((page.marks.bad, BAD), f"{fold_hosts(folded.hosts)}: {message}", folded.failure.hint)
-
-
-def _error(error: DsdeployError, page: Page) -> RenderableType:
-    message = error.message
-    if isinstance(error, ConfigError) and len(error.faults) > 1:
-        message = f"{len(error.faults)} faults:\n{message}"
-    return said((f"{page.marks.bad} error:", BAD), message, error.hint)
