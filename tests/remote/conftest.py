@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from remote_sshd import Sshd, start_sshd
+from remote_sshd import MakeDialer, Sshd, StartSshd, start_sshd
 
 from orchestrator.remote.dial import Dialer, DialSettings
-
-StartSshd = Callable[..., Sshd]
-MakeDialer = Callable[..., Dialer]
 
 
 @pytest.fixture

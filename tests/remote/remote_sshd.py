@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.remote.dial import Dialer
+
 SSHD = "/usr/sbin/sshd"
 
 
@@ -196,3 +198,7 @@ def _descendants(pid: int) -> Iterator[int]:
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             yield from _descendants(int(child))
             yield int(child)
+
+
+StartSshd = Callable[..., Sshd]
+MakeDialer = Callable[..., Dialer]

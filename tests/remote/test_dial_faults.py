@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MakeDialer, StartSshd
-from remote_sshd import Forwarder, Sshd, free_port, make_key, silent_listener
+from remote_sshd import Forwarder, MakeDialer, Sshd, StartSshd, free_port, make_key, silent_listener
 
 from orchestrator.agent.packing import pack
 from orchestrator.errors import HostError, UsageError

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import StartSshd
 from fakes.fleet import FakeFleet
 from fakes.hosts import make_facts
-from remote_sshd import free_port
+from remote_sshd import StartSshd, free_port
 
 from orchestrator.errors import ExitCode, HostError, InstallError
 from orchestrator.model.hosts import Host

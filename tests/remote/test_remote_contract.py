@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MakeDialer
-from remote_sshd import Sshd
+from remote_sshd import MakeDialer, Sshd
 
 from orchestrator.agent.packing import pack
 from orchestrator.errors import HostError, TransferError, UsageError

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import StartSshd
-from remote_sshd import Sshd, free_port
+from remote_sshd import Sshd, StartSshd, free_port
 
 from orchestrator.errors import ExitCode, HostError, InstallError
 from orchestrator.model.hosts import Host

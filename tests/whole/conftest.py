@@ -2,49 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from cluster_hosts import ClusterUnderTest, bring_up, make_environment
-from whole_tool import RECIPE, Answer, Controller, reach
-
-MakeCluster = Callable[..., ClusterUnderTest]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provisioned:
-    """Hosts after their first `provision`, from nothing."""
-
-    cluster: ClusterUnderTest
-    controller: Controller
-    answer: Answer
-    connections: list[int]
-    """How many each host was asked for meanwhile."""
-
-    @property
-    def wheel(self) -> Path:
-        """The wheel that was built, in the controller's store."""
-        plan, *_ = self.answer.document["plan"]["wheels"]
-        (wheel,) = self.controller.data.glob(f"wheels-v1/{plan['build_key']}/*/*.whl")
-        return wheel
-
-    @property
-    def manifest(self) -> Any:
-        """What the wheel says of itself."""
-        with zipfile.ZipFile(self.wheel) as members:
-            (name,) = (name for name in members.namelist() if name.endswith(".dist-info/dsdeploy.json"))
-            return json.loads(members.read(name))
-
-    @property
-    def built_ops(self) -> list[str]:
-        """The ops that the wheel holds."""
-        return [op["name"] for op in self.manifest["ops"] if op["is_built"]]
+from whole_tool import RECIPE, Controller, MakeCluster, Provisioned, reach
 
 
 @pytest.fixture
@@ -57,7 +19,7 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Controller:
 def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provisioned]:
     """Three hosts, of which the second has only AVX2; the one real build of this folder of tests."""
     cluster = bring_up(["3", "--cpu", "avx2:1"], make_environment(tmp_path_factory.mktemp("clusters")))
-    controller = Controller(folder=Path(os.environ.get("DEV_ACCOUNT") or tmp_path_factory.mktemp("provisioned")))
+    controller = Controller(folder=tmp_path_factory.mktemp("provisioned"))
     answer = controller.run("provision", *reach(cluster), *RECIPE, "--yes", "--json")
     yield Provisioned(
         cluster=cluster,

@@ -3,8 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import MakeCluster
-from whole_tool import Controller, ask, leftovers_on, processes_on, reach, snapshot, wait_until
+from whole_tool import Controller, MakeCluster, ask, leftovers_on, processes_on, reach, snapshot, wait_until
 
 pytestmark = pytest.mark.cluster
 

@@ -4,8 +4,17 @@ import signal
 
 import pytest
 from cluster_hosts import ClusterUnderTest
-from conftest import MakeCluster, Provisioned
-from whole_tool import RECIPE, Controller, answer_of, leftovers_on, processes_on, reach, wait_until
+from whole_tool import (
+    RECIPE,
+    Controller,
+    MakeCluster,
+    Provisioned,
+    answer_of,
+    leftovers_on,
+    processes_on,
+    reach,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.build]
 

@@ -7,8 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import Provisioned
-from whole_tool import RECIPE, ask, reach, site_packages, snapshot
+from whole_tool import RECIPE, Provisioned, ask, reach, site_packages, snapshot
 
 pytestmark = [pytest.mark.cluster, pytest.mark.build]
 OPS = {"cpu_adam", "cpu_adagrad", "cpu_lion", "fused_adam", "deepspeed_shm_comm", "pin_memory"}

@@ -5,9 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import MakeCluster, Provisioned
 from wheel.wheelfile import WheelFile
-from whole_tool import RECIPE, Controller, reach
+from whole_tool import RECIPE, Controller, MakeCluster, Provisioned, reach
 
 pytestmark = [pytest.mark.cluster, pytest.mark.build]
 

@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import MakeCluster
-from whole_tool import Controller, leftovers_on, reach
+from whole_tool import Controller, MakeCluster, leftovers_on, reach
 
 pytestmark = [pytest.mark.cluster, pytest.mark.build]
 

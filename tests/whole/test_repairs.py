@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import MakeCluster
-from whole_tool import RECIPE, Controller, ask, reach, site_packages, snapshot
+from whole_tool import RECIPE, Controller, MakeCluster, ask, reach, site_packages, snapshot
 
 pytestmark = [pytest.mark.cluster, pytest.mark.build]
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from cluster_hosts import ClusterUnderTest, HostUnderTest
 ROOT = Path(__file__).parent.parent.parent
 DSDEPLOY = Path(sys.executable).parent / "dsdeploy"
 RECIPE = ("-r", "cpu-training")
+
+
+MakeCluster = Callable[..., ClusterUnderTest]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,36 @@ class Controller:
     def run(self, *words: object) -> Answer:
         """Run dsdeploy to its end."""
         return answer_of(self.start(*words), timeout_s=1200)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provisioned:
+    """Hosts after their first `provision`, from nothing."""
+
+    cluster: ClusterUnderTest
+    controller: Controller
+    answer: Answer
+    connections: list[int]
+    """How many each host was asked for meanwhile."""
+
+    @property
+    def wheel(self) -> Path:
+        """The wheel that was built, in the controller's store."""
+        plan, *_ = self.answer.document["plan"]["wheels"]
+        (wheel,) = self.controller.data.glob(f"wheels-v1/{plan['build_key']}/*/*.whl")
+        return wheel
+
+    @property
+    def manifest(self) -> Any:
+        """What the wheel says of itself."""
+        with zipfile.ZipFile(self.wheel) as members:
+            (name,) = (name for name in members.namelist() if name.endswith(".dist-info/dsdeploy.json"))
+            return json.loads(members.read(name))
+
+    @property
+    def built_ops(self) -> list[str]:
+        """The ops that the wheel holds."""
+        return [op["name"] for op in self.manifest["ops"] if op["is_built"]]
 
 
 def answer_of(process: subprocess.Popen[str], *, timeout_s: float) -> Answer:
