@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 WIDTH = 100
+_FONT_FACE = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
+"""A picture fetches nothing: without the face the browser takes its own monospace."""
 
 
 def main() -> None:
@@ -22,7 +25,8 @@ def main() -> None:
     console.print(Text.assemble(("$ ", "bold green"), (title, "bold")))
     console.print(Text.from_ansi(said.rstrip()))
     Path(file).parent.mkdir(parents=True, exist_ok=True)
-    Path(file).write_text(console.export_svg(title=title, theme=MONOKAI), encoding="utf-8")
+    drawn = console.export_svg(title=title, theme=MONOKAI)
+    Path(file).write_text(_FONT_FACE.sub("", drawn), encoding="utf-8")
 
 
 if __name__ == "__main__":
