@@ -14,6 +14,7 @@ from orchestrator.model.recipe import Recipe
 from orchestrator.model.wheels import Artifact, BuildKey, make_build_key
 from orchestrator.planning.builders import AUTO, choose_builder
 from orchestrator.planning.drift import find_drift
+from orchestrator.planning.fitting import was_built_for
 from orchestrator.planning.grouping import Group
 from orchestrator.planning.ops import decide_ops, ops_in_wheel
 
@@ -34,6 +35,8 @@ class PlanInput:
     catalogue: Sequence[OpSpec]
     find: Callable[[BuildKey], Artifact | None]
     """The newest wheel that the store holds for a key."""
+    stored: Callable[[], Sequence[Artifact]] = tuple
+    """Every wheel of the store, newest first; asked for only when the hosts do not all keep the one of their key."""
     builder_wish: str = AUTO
     """`auto`, `controller`, or a host's name."""
     force: bool = False
@@ -45,14 +48,47 @@ def plan_wheel(group: Group, given: PlanInput) -> WheelPlan:
     key = make_build_key(group.signature, given.recipe)
     if given.force:
         return _build(group, given, key, "forced")
-    artifact = given.find(key)
+    artifact = _find_in_store(group, given, key)
     if artifact is None:
         return _take_from_hosts(group, given.facts, key) or _build(group, given, key, "the store has no such wheel")
     gained = _ops_gained_by_building(group, given, artifact)
     if gained:
         return _build(group, given, key, f"{', '.join(gained)} can be built now")
-    reuse = _existing(group, key, artifact.sha256)
-    return replace(reuse, reason="in the store", ops=ops_in_wheel(artifact.manifest, given.catalogue))
+    return _reuse(group, given, artifact)
+
+
+def _find_in_store(group: Group, given: PlanInput, key: BuildKey) -> Artifact | None:
+    """Return the wheel that all hosts keep, else that of their key, else one that was built for these and lesser hosts.
+
+    So a run for some of a cluster's hosts leaves in place what a run for all of them brought.
+    """
+    exact = given.find(key)
+    if exact and _is_kept(group, given, exact):
+        return exact
+    fitting = [
+        artifact for artifact in given.stored() if was_built_for(artifact.manifest, group.signature, given.recipe)
+    ]
+    kept = next((artifact for artifact in fitting if _is_kept(group, given, artifact)), None)
+    best = max(fitting, key=lambda artifact: artifact.manifest.signature.cpu_level.rank, default=None)
+    return kept or exact or best
+
+
+def _is_kept(group: Group, given: PlanInput, artifact: Artifact) -> bool:
+    key, sha256 = artifact.manifest.build_key, artifact.sha256
+    return not any(find_drift(given.facts[host], key, sha256) for host in group.hosts)
+
+
+def _reuse(group: Group, given: PlanInput, artifact: Artifact) -> WheelPlan:
+    built = artifact.manifest.signature
+    is_exact = built == group.signature
+    return replace(
+        _existing(group, artifact.manifest.build_key, artifact.sha256),
+        signature=built,
+        reason="in the store"
+        if is_exact
+        else "in the store, built for lesser hosts too; --force builds for these alone",
+        ops=ops_in_wheel(artifact.manifest, given.catalogue),
+    )
 
 
 def _existing(group: Group, key: BuildKey, sha256: str) -> WheelPlan:

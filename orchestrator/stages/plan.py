@@ -59,6 +59,7 @@ def plan_deployment(task: PlanTask, *, fleet: Fleet, store: Store, reporter: Rep
             controller=task.controller,
             catalogue=task.specs,
             find=store.find,
+            stored=store.all,
             builder_wish=task.builder,
             force=task.force,
         )

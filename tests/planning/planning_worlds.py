@@ -142,17 +142,18 @@ def make_input(
         controller=lambda: controller,
         catalogue=CATALOGUE,
         find=(store or {}).get,
+        stored=lambda: tuple((store or {}).values()),
     )
 
 
-def make_artifact(wheel: WheelPlan, *, mark: str = "a") -> Artifact:
+def make_artifact(wheel: WheelPlan, *, mark: str = "a", recipe: Recipe = RECIPE) -> Artifact:
     """The wheel that building as planned gives."""
     ops = tuple(OpRecord(name=op.op, is_built=op.verdict is OpVerdict.BUILD, reason=op.reason) for op in wheel.ops)
     manifest = Manifest(
         build_key=wheel.build_key,
         signature=wheel.signature,
         recipe="cpu-training",
-        recipe_digest="0" * 64,
+        recipe_digest=recipe.digest(),
         source=RECIPE.source,
         source_sha256="0" * 64,
         deepspeed_version="0.19.8+torch2.13.cpu",

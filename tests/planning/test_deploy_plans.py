@@ -26,6 +26,7 @@ from orchestrator.model.facts import Facts, InstalledDeepSpeed, Torch
 from orchestrator.model.ops import OpVerdict
 from orchestrator.model.outcome import Failure
 from orchestrator.model.plan import DeployPlan, HostVerdict, WheelVerdict
+from orchestrator.model.recipe import CpuPolicy, Recipe
 from orchestrator.model.signature import CpuLevel
 from orchestrator.model.wheels import Artifact, BuildKey
 from orchestrator.planning.deployment import check_nothing_is_refused, check_plan_still_fits, make_plan
@@ -33,6 +34,7 @@ from orchestrator.planning.deployment import check_nothing_is_refused, check_pla
 INSTALL, KEEP, REJECT = HostVerdict.INSTALL, HostVerdict.KEEP, HostVerdict.REJECT
 BUILD, REUSE, FETCH = WheelVerdict.BUILD, WheelVerdict.REUSE, WheelVerdict.FETCH
 FRESH = {"a": FACTS, "b": FACTS}
+LESSER = with_system(FACTS, cpu_level=CpuLevel.X86_64_V3, glibc="2.31")
 
 
 def verdicts(plan: DeployPlan) -> dict[str, HostVerdict]:
@@ -103,6 +105,52 @@ def test_a_wheel_that_no_cache_holds_is_built_again_for_all(installed: Facts) ->
     plan = make_plan(make_input({"new": FACTS, "old": emptied}))
     assert plan.wheels[0].verdict is BUILD
     assert verdicts(plan) == {"new": INSTALL, "old": INSTALL}
+
+
+@pytest.fixture
+def mixed() -> Artifact:
+    """The wheel of a cluster whose second host is the lesser."""
+    plan = make_plan(make_input({"new": FACTS, "old": LESSER}))
+    return make_artifact(plan.wheels[0])
+
+
+def test_some_hosts_of_a_cluster_keep_what_a_run_for_all_of_them_brought(mixed: Artifact) -> None:
+    facts = {"new": deployed(FACTS, mixed)}
+    assert make_plan(make_input(facts, store={mixed.manifest.build_key: mixed})).is_empty
+
+
+def test_a_new_host_gets_the_wheel_that_was_built_for_lesser_ones_too(mixed: Artifact) -> None:
+    facts = {"third": FACTS}
+    plan = make_plan(make_input(facts, store={mixed.manifest.build_key: mixed}))
+    assert (plan.wheels[0].verdict, plan.wheels[0].sha256) == (REUSE, mixed.sha256)
+    assert plan.wheels[0].signature == mixed.manifest.signature
+
+
+def test_a_wheel_built_for_these_hosts_alone_goes_before_one_for_lesser_hosts_too(mixed: Artifact) -> None:
+    facts = {"new": FACTS}
+    own = make_artifact(make_plan(make_input(facts)).wheels[0], mark="b")
+    store = {artifact.manifest.build_key: artifact for artifact in (mixed, own)}
+    assert make_plan(make_input(facts, store=store)).wheels[0].sha256 == own.sha256
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        replace(RECIPE, cpu_policy=CpuPolicy.PER_LEVEL),
+        replace(RECIPE, cpu_level=CpuLevel.X86_64_V4),
+        replace(RECIPE, environment={"CFLAGS": "-O2"}),
+    ],
+)
+def test_a_wheel_for_lesser_hosts_does_not_do_where_the_recipe_says_otherwise(mixed: Artifact, recipe: Recipe) -> None:
+    facts = {"new": FACTS}
+    plan = make_plan(make_input(facts, recipe=recipe, store={mixed.manifest.build_key: mixed}))
+    assert plan.wheels[0].verdict is BUILD
+
+
+def test_a_host_below_a_wheel_s_floors_needs_another(mixed: Artifact) -> None:
+    facts = {"oldest": with_system(FACTS, cpu_level=CpuLevel.X86_64_V2)}
+    plan = make_plan(make_input(facts, store={mixed.manifest.build_key: mixed}))
+    assert plan.wheels[0].verdict is BUILD
 
 
 def test_force_builds_and_installs_whatever_is_there(installed: Facts, store: dict[BuildKey, Artifact]) -> None:
