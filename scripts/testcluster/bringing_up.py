@@ -63,6 +63,14 @@ def bring_up(
         network = choose_network(options.network, places.program)
         if options.rate is not None and network[0] is Network.LOOPBACK:
             say("note: a loopback cluster has no links of its own: --rate has no effect")
+        return _bring_up_new(folder, options, network, materials, places), False
+
+
+def _bring_up_new(
+    folder: Path, options: Options, network: tuple[Network, str], materials: Materials, places: Places
+) -> Cluster:
+    """Design and start a cluster; again when somebody else takes its port between the two."""
+    while True:
         cluster = design_cluster(
             folder,
             options,
@@ -72,10 +80,12 @@ def bring_up(
         )
         try:
             _build(cluster, materials, places.program)
-        except BaseException:
+        except BaseException as error:
             take_down(folder)
+            if isinstance(error, ClusterError) and not all(is_free(host.address, host.port) for host in cluster.hosts):
+                continue
             raise
-        return cluster, False
+        return cluster
 
 
 def _find_reusable(folder: Path, options: Options) -> Cluster | None:

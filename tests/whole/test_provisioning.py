@@ -62,7 +62,7 @@ def test_a_whole_provision_with_a_build_in_it_opens_one_connection_to_each_host(
 
 
 @pytest.mark.parametrize(
-    "command", [["probe"], ["plan", *RECIPE], ["provision", *RECIPE, "--yes"], ["verify"], ["push", *RECIPE, "--yes"]]
+    "command", [["probe"], ["plan", *RECIPE], ["provision", *RECIPE, "--yes"], ["push", *RECIPE, "--yes"]]
 )
 def test_a_command_opens_one_connection_to_each_host(command: list[str], provisioned: Provisioned) -> None:
     cluster = provisioned.cluster
@@ -71,13 +71,15 @@ def test_a_command_opens_one_connection_to_each_host(command: list[str], provisi
     assert [host.count_accepted() for host in cluster.hosts] == [count + 1 for count in before]
 
 
-def test_verify_loads_what_the_installed_manifest_says(provisioned: Provisioned) -> None:
+def test_verify_loads_what_the_installed_manifest_says_over_one_connection(provisioned: Provisioned) -> None:
     cluster = provisioned.cluster
+    before = [host.count_accepted() for host in cluster.hosts]
     answer = provisioned.controller.run("verify", *reach(cluster), "--json")
     checks = {host: verification["checks"] for host, verification in answer.document["hosts"].items()}
     assert {host: [check["op"] for check in found] for host, found in checks.items()} == {
         host.name: provisioned.built_ops for host in cluster.hosts
     }
+    assert [host.count_accepted() for host in cluster.hosts] == [count + 1 for count in before]
     assert answer.exit_code == 0
 
 
