@@ -11,8 +11,9 @@ from orchestrator.cli.user_files import find_recipe_folders
 from orchestrator.cli.wiring import Run
 from orchestrator.config.ops import load_op_catalogue
 from orchestrator.config.recipes import load_recipe
-from orchestrator.errors import PlanError, UsageError
+from orchestrator.errors import HostError, PlanError, UsageError
 from orchestrator.model.facts import Facts
+from orchestrator.model.outcome import fold_failures
 from orchestrator.model.plan import WheelVerdict
 from orchestrator.model.recipe import BuildStrategy, Recipe, SourceKind
 from orchestrator.planning.again import install_again
@@ -51,7 +52,8 @@ def plan_without_building(run: Run, wanted: Wanted) -> Planned:
 def plan_saved(run: Run, path: Path) -> Planned:
     """Return a saved plan with the facts of now.
 
-    Raises PlanError when a host changed, UsageError when one of the plan's is not among those chosen.
+    Raises PlanError when a host changed, HostError when one cannot be asked, UsageError when one of the plan's is not
+    among those chosen.
     """
     plan = read_plan(path)
     planned = {row.host for row in plan.hosts}
@@ -63,6 +65,10 @@ def plan_saved(run: Run, path: Path) -> Planned:
             hint="give the --hostfile, -i and -e that the plan was made with",
         )
     outcomes = run.probe(hosts, recipe_python=plan.recipe.python)
+    lost = [outcome for outcome in outcomes.failed if outcome.host in plan.facts]
+    if lost:
+        lines = [f"{fold_hosts(item.hosts)}: {item.failure.message}" for item in fold_failures(lost)]
+        raise HostError("\n".join(["hosts of the plan cannot be asked whether they changed:", *lines]))
     check_plan_still_fits(plan, outcomes.values())
     return Planned(plan=plan, outcomes=outcomes)
 

@@ -21,7 +21,7 @@ from orchestrator.cli.options import Building, Output, Targets, Wanted
 from orchestrator.cli.plan_files import write_plan
 from orchestrator.cli.planned import plan_hosts, plan_saved, plan_wheel_file, plan_without_building
 from orchestrator.cli.wiring import Run
-from orchestrator.errors import ExitCode, PlanError, UsageError
+from orchestrator.errors import ExitCode, HostError, PlanError, UsageError
 from orchestrator.model.facts import Facts
 from orchestrator.model.plan import HostVerdict, WheelVerdict
 from orchestrator.model.recipe import BuildStrategy
@@ -180,6 +180,14 @@ def test_a_saved_plan_is_refused_when_a_host_changed(tmp_path: Path, stack: Exit
     write_plan(plan_hosts(run, WANTED, Building()).plan, tmp_path / "plan.json")
     fleet.remotes["worker-1"].facts = with_deepspeed(make_facts())
     with pytest.raises(PlanError, match=r"^worker-1 changed"):
+        plan_saved(run, tmp_path / "plan.json")
+
+
+def test_a_saved_plan_waits_for_a_host_that_cannot_be_asked(tmp_path: Path, stack: ExitStack) -> None:
+    run, fleet = make_run(tmp_path, stack)
+    write_plan(plan_hosts(run, WANTED, Building()).plan, tmp_path / "plan.json")
+    fleet.unreachable = ["worker-1"]
+    with pytest.raises(HostError, match="worker-1"):
         plan_saved(run, tmp_path / "plan.json")
 
 
