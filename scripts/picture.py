@@ -19,11 +19,14 @@ _FONT_FACE = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 def main() -> None:
     """Draw the text as a terminal window and pass it on to standard output."""
     file, title = sys.argv[1:]
-    said = sys.stdin.read()
-    sys.stdout.write(said)
+    said = []
+    for line in sys.stdin:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        said.append(line)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     console.print(Text.assemble(("$ ", "bold green"), (title, "bold")))
-    console.print(Text.from_ansi(said.rstrip()))
+    console.print(Text.from_ansi("".join(said).rstrip()))
     Path(file).parent.mkdir(parents=True, exist_ok=True)
     drawn = console.export_svg(title=title, theme=MONOKAI)
     Path(file).write_text(_FONT_FACE.sub("", drawn), encoding="utf-8")
