@@ -8,7 +8,6 @@ from importlib import resources
 from typing import Any
 
 import yaml
-from packaging.specifiers import SpecifierSet
 
 from orchestrator.model.codec import from_document
 from orchestrator.model.ops import Need, OpSpec
@@ -28,11 +27,7 @@ def load_op_catalogue() -> tuple[OpSpec, ...]:
 
 def ops_for(catalogue: Sequence[OpSpec], version: str, accelerator: Accelerator) -> tuple[OpSpec, ...]:
     """Return the ops that a DeepSpeed version (PEP 440) has on an accelerator, in catalogue order."""
-    return tuple(
-        spec
-        for spec in catalogue
-        if spec.accelerator is accelerator and SpecifierSet(spec.deepspeed).contains(version, prereleases=True)
-    )
+    return tuple(spec for spec in catalogue if spec.accelerator is accelerator and spec.exists_in(version))
 
 
 def _specs_of(entry: Mapping[str, Any]) -> Iterator[OpSpec]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from packaging.specifiers import SpecifierSet
+
 from orchestrator.model.signature import Accelerator
 
 
@@ -36,6 +38,10 @@ class OpSpec:
     compile_cpu_s: float = 30.0
     """Typical CPU seconds, to start the longest first."""
     peak_memory_bytes: int = 1_500_000_000
+
+    def exists_in(self, version: str) -> bool:
+        """Whether that DeepSpeed (PEP 440) has the op; a pre-release counts as what it leads to."""
+        return SpecifierSet(self.deepspeed).contains(version, prereleases=True)
 
 
 class OpVerdict(str, Enum):

@@ -76,7 +76,7 @@ class Recipe:
     off: tuple[str, ...] = ()
     python: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Build environment variables, DeepSpeed's `DS_BUILD_*` switches among them."""
+    """Build environment variables; a recipe file's `DS_BUILD_*` switches are in the lists of ops instead."""
     cpu_policy: CpuPolicy = CpuPolicy.LOWEST
     cpu_level: CpuLevel | None = None
     """An explicit level beats the policy."""

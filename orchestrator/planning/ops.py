@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version
-
 from orchestrator.model.facts import Facts
 from orchestrator.model.ops import Need, OpDecision, OpSpec, OpVerdict
 from orchestrator.model.recipe import Recipe, SourceKind
 from orchestrator.model.signature import Accelerator, Signature
 from orchestrator.model.wheels import Manifest
 
-_NEWEST = Version("9999")
+_NEWEST = "9999"
 
 
 def ops_of(catalogue: Sequence[OpSpec], accelerator: Accelerator, recipe: Recipe) -> tuple[OpSpec, ...]:
     """Return the ops of the recipe's DeepSpeed on one accelerator; a git tree or folder counts as the newest."""
     is_released = recipe.source.kind is SourceKind.VERSION
-    version = Version(recipe.source.value) if is_released else _NEWEST
-    return tuple(
-        spec
-        for spec in catalogue
-        if spec.accelerator is accelerator and SpecifierSet(spec.deepspeed).contains(version, prereleases=True)
-    )
+    version = recipe.source.value if is_released else _NEWEST
+    return tuple(spec for spec in catalogue if spec.accelerator is accelerator and spec.exists_in(version))
 
 
 def decide_ops(

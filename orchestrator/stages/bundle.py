@@ -33,9 +33,17 @@ class Bundle:
         return sum(parcel.size_bytes for parcel in self.parcels)
 
 
-def make_bundle(
-    artifact: Artifact, requires: tuple[str, ...], facts: Facts, *, store: Store, index: PackageIndex
-) -> Bundle:
+def wheel_parcel(artifact: Artifact, store: Store) -> Parcel:
+    """Return a stored wheel as it goes to hosts; raises StoreError when the file is not what its digest says."""
+    return Parcel(
+        source=store.path_of(artifact),
+        path=f"cache:wheels/{artifact.sha256}/{artifact.filename}",
+        sha256=artifact.sha256,
+        size_bytes=artifact.size_bytes,
+    )
+
+
+def make_bundle(wheel: Parcel, requires: tuple[str, ...], facts: Facts, *, index: PackageIndex) -> Bundle:
     """Return the bundle of one host; `requires` are the wheel's Requires-Dist lines.
 
     Raises InstallError when the host has no interpreter, and TransferError when a dependency cannot be had.
@@ -48,12 +56,6 @@ def make_bundle(
     kept = kept_distributions(interpreter, missing)
     dependencies = index.wheels(missing, tags, constraints=kept) if missing else ()
     (pip,) = index.wheels((PIP,), tags, constraints={})
-    wheel = Parcel(
-        source=store.path_of(artifact),
-        path=f"cache:wheels/{artifact.sha256}/{artifact.filename}",
-        sha256=artifact.sha256,
-        size_bytes=artifact.size_bytes,
-    )
     return Bundle(wheel=wheel, pip=_parcel(pip), dependencies=tuple(_parcel(file) for file in dependencies))
 
 

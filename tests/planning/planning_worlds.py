@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from fakes import hosts
 from hypothesis import settings
 from hypothesis import strategies as st
 
 from orchestrator.model.deployment import Stamp
-from orchestrator.model.facts import Disk, Facts, Gpu, InstalledDeepSpeed, Interpreter, System, Tool, Torch
+from orchestrator.model.facts import Disk, Facts, Gpu, InstalledDeepSpeed, Tool, Torch
 from orchestrator.model.ops import Need, OpSpec, OpVerdict
 from orchestrator.model.plan import DeployPlan, HostVerdict, WheelPlan, WheelVerdict
 from orchestrator.model.recipe import ArchPolicy, CpuPolicy, Recipe, Source, SourceKind
@@ -26,31 +27,8 @@ H100 = Gpu(index=0, name="NVIDIA H100", compute_capability="9.0", driver="580.95
 A100 = Gpu(index=0, name="NVIDIA A100", compute_capability="8.0", driver="580.95")
 CUDA_TORCH = Torch(version="2.13.0+cu130", cuda="13.0")
 
-SYSTEM = System(
-    hostname="worker",
-    os="Debian GNU/Linux 12",
-    machine="x86_64",
-    kernel="6.1.0",
-    glibc="2.36",
-    glibcxx="3.4.30",
-    cpu_model="AMD EPYC",
-    cpu_level=CpuLevel.X86_64_V4,
-    cpu_cores=8,
-    memory_bytes=64_000_000_000,
-    memory_available_bytes=60_000_000_000,
-)
-PYTHON = Interpreter(
-    requested="/opt/venv/bin/python",
-    executable="/opt/venv/bin/python",
-    prefix="/opt/venv",
-    version="3.11.7",
-    abi_tag="cp311",
-    platlib="/opt/venv/lib/python3.11/site-packages",
-    is_writable=True,
-    has_headers=True,
-    torch=Torch(version="2.13.0+cpu"),
-    distributions={"torch": "2.13.0+cpu", "numpy": "2.3.1"},
-)
+SYSTEM = replace(hosts.SYSTEM, cpu_level=CpuLevel.X86_64_V4)
+PYTHON = replace(hosts.INTERPRETER, requested="/opt/venv/bin/python")
 FACTS = Facts(
     system=SYSTEM,
     accelerator=Accelerator.CPU,

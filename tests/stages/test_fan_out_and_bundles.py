@@ -13,13 +13,13 @@ from orchestrator.model.events import HostFinished, HostProgress, Stage, StageFi
 from orchestrator.model.outcome import Delivery
 from orchestrator.ports import TargetTags
 from orchestrator.remote.star import StarCarrier
-from orchestrator.stages.bundle import PIP, Bundle, make_bundle
+from orchestrator.stages.bundle import PIP, Bundle, make_bundle, wheel_parcel
 from orchestrator.stages.fan_out import fan_out
 from orchestrator.stages.on_hosts import on_hosts
 
 
 def bundle_for(world: World, *requires: str) -> Bundle:
-    return make_bundle(world.artifact, requires, make_facts(), store=world.store, index=world.index)
+    return make_bundle(wheel_parcel(world.artifact, world.store), requires, make_facts(), index=world.index)
 
 
 def test_a_bundle_is_the_wheel_pip_and_what_the_host_lacks(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_host_without_an_interpreter_has_no_bundle(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     facts = make_facts(interpreter=None, interpreter_error="no such file")
     with pytest.raises(InstallError, match="no such file"):
-        make_bundle(world.artifact, (), facts, store=world.store, index=world.index)
+        make_bundle(wheel_parcel(world.artifact, world.store), (), facts, index=world.index)
 
 
 def test_what_a_host_holds_already_is_not_sent_again(tmp_path: Path) -> None:
