@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.errors import InstallError
-from orchestrator.model.facts import Facts, Interpreter
+from orchestrator.model.codec import digest_of
+from orchestrator.model.facts import Facts, Interpreter, System
 from orchestrator.model.wheels import Artifact
 from orchestrator.planning.requirements import kept_distributions, missing_requirements
 from orchestrator.ports import PackageFile, PackageIndex, Parcel, Store, TargetTags
@@ -43,20 +44,36 @@ def wheel_parcel(artifact: Artifact, store: Store) -> Parcel:
     )
 
 
-def make_bundle(wheel: Parcel, requires: tuple[str, ...], facts: Facts, *, index: PackageIndex) -> Bundle:
-    """Return the bundle of one host; `requires` are the wheel's Requires-Dist lines.
+class Bundler:
+    """Makes the bundles of one wheel's hosts; hosts in which the same is installed share one."""
 
-    Raises InstallError when the host has no interpreter, and TransferError when a dependency cannot be had.
-    """
-    interpreter = facts.interpreter
-    if interpreter is None:
-        raise InstallError(f"no target interpreter: {facts.interpreter_error}")
-    tags = target_tags(interpreter, facts)
-    missing = missing_requirements(requires, interpreter, facts.system)
-    kept = kept_distributions(interpreter, missing)
-    dependencies = index.wheels(missing, tags, constraints=kept) if missing else ()
-    (pip,) = index.wheels((PIP,), tags, constraints={})
-    return Bundle(wheel=wheel, pip=_parcel(pip), dependencies=tuple(_parcel(file) for file in dependencies))
+    def __init__(self, wheel: Parcel, requires: tuple[str, ...], index: PackageIndex) -> None:
+        """Take the wheel and its Requires-Dist lines."""
+        self._wheel = wheel
+        self._requires = requires
+        self._index = index
+        self._made: dict[str, Bundle] = {}
+
+    def bundle_for(self, facts: Facts) -> Bundle:
+        """Return the bundle of one host.
+
+        Raises InstallError when the host has no interpreter, and TransferError when a dependency cannot be had.
+        """
+        interpreter = facts.interpreter
+        if interpreter is None:
+            raise InstallError(f"no target interpreter: {facts.interpreter_error}")
+        tags = target_tags(interpreter, facts)
+        key = digest_of(tags, facts.system.kernel, interpreter.distributions)  # all that markers and tags look at
+        if key not in self._made:
+            self._made[key] = self._make(tags, interpreter, facts.system)
+        return self._made[key]
+
+    def _make(self, tags: TargetTags, interpreter: Interpreter, system: System) -> Bundle:
+        missing = missing_requirements(self._requires, interpreter, system)
+        kept = kept_distributions(interpreter, missing)
+        dependencies = self._index.wheels(missing, tags, constraints=kept) if missing else ()
+        (pip,) = self._index.wheels((PIP,), tags, constraints={})
+        return Bundle(wheel=self._wheel, pip=_parcel(pip), dependencies=tuple(_parcel(file) for file in dependencies))
 
 
 def target_tags(interpreter: Interpreter, facts: Facts) -> TargetTags:

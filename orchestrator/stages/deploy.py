@@ -14,8 +14,8 @@ from orchestrator.model.outcome import Failure, Outcome
 from orchestrator.model.plan import DeployPlan, HostVerdict
 from orchestrator.model.wheels import Artifact, BuildKey
 from orchestrator.planning.folding import fold_hosts
-from orchestrator.ports import Carrier, Fleet, PackageIndex, Parcel, Reporter, Store
-from orchestrator.stages.bundle import make_bundle, wheel_parcel
+from orchestrator.ports import Carrier, Fleet, PackageIndex, Reporter, Store
+from orchestrator.stages.bundle import Bundler, wheel_parcel
 from orchestrator.stages.fan_out import fan_out
 from orchestrator.stages.install import InstallOrder, activate, commit, stage
 from orchestrator.stages.verify import VerifyOrder, failed_verifications, verify
@@ -43,16 +43,6 @@ class DeployTask:
     """Host → target interpreter."""
     artifacts: Mapping[BuildKey, Artifact]
     """The wheel of every build key in the plan."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wheel:
-    """A wheel of the plan, read and checked once for all its hosts."""
-
-    artifact: Artifact
-    parcel: Parcel
-    requires: tuple[str, ...]
-    """Its Requires-Dist lines."""
 
 
 def deploy(task: DeployTask, ports: DeployPorts) -> DeploymentResult:
@@ -114,31 +104,34 @@ def _make_orders(task: DeployTask, ports: DeployPorts) -> tuple[dict[str, Instal
     """Return an order for every host to install, or why it cannot be given one."""
     orders: dict[str, InstallOrder] = {}
     failures: list[Outcome[object]] = []
-    wheels = {key: _read(artifact, ports.store) for key, artifact in task.artifacts.items()}
+    bundlers = {key: _make_bundler(artifact, ports) for key, artifact in task.artifacts.items()}
     for host in task.plan.of_verdict(HostVerdict.INSTALL):
         assert host.build_key is not None  # only rejected hosts have none
+        artifact, bundler = task.artifacts[host.build_key], bundlers[host.build_key]
         try:
-            orders[host.host] = _make_order(host.host, wheels[host.build_key], task, ports.index)
+            orders[host.host] = _make_order(host.host, artifact, bundler, task)
         except DsdeployError as error:
             failures.append(Outcome(host=host.host, failure=Failure.of(error)))
     return orders, tuple(failures)
 
 
-def _read(artifact: Artifact, store: Store) -> _Wheel:
-    parcel = wheel_parcel(artifact, store)
-    return _Wheel(artifact=artifact, parcel=parcel, requires=read_wheel(parcel.source).requires)
+def _make_bundler(artifact: Artifact, ports: DeployPorts) -> Bundler:
+    parcel = wheel_parcel(artifact, ports.store)
+    return Bundler(parcel, read_wheel(parcel.source).requires, ports.index)
 
 
-def _make_order(host: str, wheel: _Wheel, task: DeployTask, index: PackageIndex) -> InstallOrder:
+def _make_order(host: str, artifact: Artifact, bundler: Bundler, task: DeployTask) -> InstallOrder:
     facts = task.facts[host]
-    misfits = audit(wheel.artifact.manifest, facts)
+    misfits = audit(artifact.manifest, facts)
     if misfits:
         evidence = "; ".join(misfit.evidence for misfit in misfits)
-        raise PlanError(f"{host}: {wheel.artifact.filename} cannot work there: {evidence}")
+        raise PlanError(f"{host}: {artifact.filename} cannot work there: {evidence}")
     assert facts.interpreter is not None  # the audit asks for one
-    bundle = make_bundle(wheel.parcel, wheel.requires, facts, index=index)
     return InstallOrder(
-        python=task.pythons[host], prefix=facts.interpreter.prefix, artifact=wheel.artifact, bundle=bundle
+        python=task.pythons[host],
+        prefix=facts.interpreter.prefix,
+        artifact=artifact,
+        bundle=bundler.bundle_for(facts),
     )
 
 

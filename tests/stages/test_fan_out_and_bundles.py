@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes.deployments import World, make_world
 from fakes.fleet import FakeFleet
-from fakes.hosts import make_facts
+from fakes.hosts import INTERPRETER, make_facts
 from fakes.reporter import FakeReporter
 
 from orchestrator.errors import ExitCode, InstallError, TransferError
@@ -13,13 +14,17 @@ from orchestrator.model.events import HostFinished, HostProgress, Stage, StageFi
 from orchestrator.model.outcome import Delivery
 from orchestrator.ports import TargetTags
 from orchestrator.remote.star import StarCarrier
-from orchestrator.stages.bundle import PIP, Bundle, make_bundle, wheel_parcel
+from orchestrator.stages.bundle import PIP, Bundle, Bundler, wheel_parcel
 from orchestrator.stages.fan_out import fan_out
 from orchestrator.stages.on_hosts import on_hosts
 
 
 def bundle_for(world: World, *requires: str) -> Bundle:
-    return make_bundle(wheel_parcel(world.artifact, world.store), requires, make_facts(), index=world.index)
+    return make_bundler(world, *requires).bundle_for(make_facts())
+
+
+def make_bundler(world: World, *requires: str) -> Bundler:
+    return Bundler(wheel_parcel(world.artifact, world.store), requires, world.index)
 
 
 def test_a_bundle_is_the_wheel_pip_and_what_the_host_lacks(tmp_path: Path) -> None:
@@ -51,7 +56,15 @@ def test_a_host_without_an_interpreter_has_no_bundle(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     facts = make_facts(interpreter=None, interpreter_error="no such file")
     with pytest.raises(InstallError, match="no such file"):
-        make_bundle(wheel_parcel(world.artifact, world.store), (), facts, index=world.index)
+        make_bundler(world).bundle_for(facts)
+
+
+def test_hosts_in_which_the_same_is_installed_share_a_bundle(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    bundler = make_bundler(world, "einops")
+    other = make_facts(interpreter=replace(INTERPRETER, distributions={"torch": "2.13.0+cpu", "einops": "0.8"}))
+    assert bundler.bundle_for(make_facts()) is bundler.bundle_for(make_facts())
+    assert bundler.bundle_for(other).dependencies == ()
 
 
 def test_what_a_host_holds_already_is_not_sent_again(tmp_path: Path) -> None:
