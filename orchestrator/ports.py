@@ -11,7 +11,8 @@ from typing import Any, Protocol, TypeVar
 from orchestrator.model.events import Event
 from orchestrator.model.outcome import Delivery, Outcome, Outcomes
 from orchestrator.model.recipe import Source
-from orchestrator.model.wheels import Artifact, BuildKey, Manifest, Sha256
+from orchestrator.model.toolchain import Toolchain
+from orchestrator.model.wheels import Artifact, BuildKey, Manifest, OpKey, Sha256
 
 T = TypeVar("T")
 
@@ -182,6 +183,50 @@ class PackageIndex(Protocol):
 
     def resolve(self, source: Source) -> Source:
         """Return the source with a `revision` that pins its content. Raises TransferError when it cannot be read."""
+        ...
+
+
+class ToolchainProvider(Protocol):
+    """Makes one kind of toolchain usable on a builder."""
+
+    def provide(self, toolchain: Toolchain, remote: Remote, tags: TargetTags, python: str) -> tuple[str, ...]:
+        """Return the folders on the builder that together hold the CUDA toolkit, the first one winning.
+
+        `python` is any interpreter there, to work with. None are returned for a toolchain without CUDA.
+        Raises BuildError when it is not what the plan says any more, TransferError when it cannot be fetched.
+        """
+        ...
+
+
+class OpCache(Protocol):
+    """Compiled ops, found by op key, on the controller's disk."""
+
+    def find(self, key: OpKey) -> Path | None:
+        """Return the library that was compiled for this key, its digest checked; None when there is none."""
+        ...
+
+    def add(self, key: OpKey, library: Path) -> None:
+        """Take a library in: copied, digested, renamed into place; the file's name is kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastCompile:
+    """What compiling one source file took, the last time."""
+
+    cpu_s: float
+    peak_memory_bytes: int | None
+
+
+class CompileHistory(Protocol):
+    """What is remembered of earlier compiler runs, to start the longest first and to know how much memory they take."""
+
+    def recall(self, label: str) -> PastCompile | None:
+        """Return the last run under this label: the source's path and what its time depends on most."""
+        ...
+
+    def remember(self, runs: Mapping[str, PastCompile]) -> None:
+        """Keep runs, label → what it took; never raises: a history that cannot be written is only forgotten."""
         ...
 
 

@@ -6,9 +6,10 @@ import os
 
 from .deployment import load_stamp
 from .errors import AgentError
+from .facts_cuda import find_nvcc, include_folders, library_folders
 from .facts_gpus import find_gpus
 from .facts_system import describe_system
-from .facts_tools import find_compilers, find_ninja, find_nvcc, has_libaio, has_libaio_runtime
+from .facts_tools import find_ccache, find_compilers, find_ninja, has_dev_link, has_header, has_runtime
 from .gathering import gather
 from .interpreter import describe_interpreter
 
@@ -25,12 +26,13 @@ def facts(request: Request) -> dict[str, Any]:
     """Return this host's facts; `python` is the target interpreter's path or name. A missing tool is a fact."""
     python = request.value("python", str)
     children = request.children
-    found, gpus, nvcc, compilers, ninja = gather(
+    found, gpus, nvcc, compilers, ninja, ccache = gather(
         lambda: _try_interpreter(python, children),
         lambda: find_gpus(children),
         lambda: find_nvcc(children),
         lambda: find_compilers(children),
         lambda: find_ninja(children, beside=os.path.dirname(os.path.expanduser(python))),
+        lambda: find_ccache(children),
     )
     interpreter, interpreter_error = found
     notes = [*gpus.notes, *_notes(request.cache, interpreter, gpus.accelerator)]
@@ -39,11 +41,12 @@ def facts(request: Request) -> dict[str, Any]:
         "accelerator": gpus.accelerator,
         "gpus": gpus.gpus,
         "nvcc": nvcc.tool,
+        "nvcc_archs": nvcc.archs,
         "cuda_home": nvcc.cuda_home,
         "compilers": compilers,
         "ninja": ninja,
-        "has_libaio": has_libaio(),
-        "has_libaio_runtime": has_libaio_runtime(),
+        "ccache": ccache,
+        **_libraries(nvcc.cuda_home, interpreter),
         "disks": _disks(request.cache, interpreter),
         "interpreter": interpreter,
         "interpreter_error": interpreter_error,
@@ -58,6 +61,19 @@ def _try_interpreter(python: str, children: Children) -> tuple[dict[str, Any] | 
         return describe_interpreter(python, children), None
     except AgentError as error:
         return None, error.message
+
+
+def _libraries(cuda_home: str | None, interpreter: dict[str, Any] | None) -> dict[str, bool]:
+    headers = include_folders(cuda_home) if cuda_home else []
+    libraries = library_folders(cuda_home) if cuda_home else []
+    distributions = interpreter["distributions"] if interpreter else {}
+    has_nccl_package = any(name.startswith("nvidia-nccl-cu") for name in distributions)  # each brings nccl.h
+    return {
+        "has_libaio": has_header("libaio.h") and has_dev_link("libaio.so"),
+        "has_libaio_runtime": has_runtime("libaio.so.1"),
+        "has_cufile": has_header("cufile.h", beside=headers) and has_dev_link("libcufile.so", beside=libraries),
+        "has_nccl": has_nccl_package or has_header("nccl.h", beside=headers),
+    }
 
 
 def _notes(cache: Cache, interpreter: dict[str, Any] | None, accelerator: str) -> list[str]:

@@ -12,7 +12,7 @@ from .processes import capture
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Sequence
 
     from .processes import Children
 
@@ -21,28 +21,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 10.0
 _VERSIONED = re.compile(r"(?:g\+\+|clang\+\+)-(\d+)")
 _COMPILER_VERSION = r"clang version (\d[\d.]*)|\) (\d[\d.]*)"
-_NVCC_VERSION = r"release [\d.]+, V([\d.]+)"
 _INCLUDE_VARIABLES = ("CPATH", "CPLUS_INCLUDE_PATH", "C_INCLUDE_PATH")
-
-
-class Nvcc:
-    """Where CUDA is, and its compiler when it was looked for there."""
-
-    def __init__(self, cuda_home: str | None, tool: Tool | None) -> None:
-        self.cuda_home = cuda_home
-        self.tool = tool
-
-
-def find_nvcc(children: Children) -> Nvcc:
-    """Look where torch.utils.cpp_extension looks: CUDA_HOME, CUDA_PATH, nvcc on PATH, /usr/local/cuda."""
-    on_path = shutil.which("nvcc")
-    beside_path = os.path.dirname(os.path.dirname(on_path)) if on_path else None
-    cuda_home = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH") or beside_path
-    if cuda_home is None:
-        if not os.path.isdir("/usr/local/cuda"):
-            return Nvcc(None, None)
-        cuda_home = "/usr/local/cuda"
-    return Nvcc(cuda_home, run_tool(children, os.path.join(cuda_home, "bin", "nvcc"), "-V", _NVCC_VERSION))
 
 
 def find_compilers(children: Children) -> list[Tool]:
@@ -60,15 +39,26 @@ def find_ninja(children: Children, *, beside: str) -> Tool | None:
     return run_tool(children, program, "--version", r"^(\d[\w.]*)") if program else None
 
 
-def has_libaio() -> bool:
-    """Return whether a compiler would find both libaio.h and libaio.so."""
-    headers = ["/usr/include", f"/usr/include/{_triplet()}", "/usr/local/include", *_folders_in(*_INCLUDE_VARIABLES)]
-    return _is_in(headers, "libaio.h") and _is_in([*_library_folders(), *_folders_in("LIBRARY_PATH")], "libaio.so")
+def find_ccache(children: Children) -> Tool | None:
+    """Return ccache from PATH."""
+    program = shutil.which("ccache")
+    return run_tool(children, program, "--version", r"^ccache version (\d[\w.]*)") if program else None
 
 
-def has_libaio_runtime() -> bool:
-    """Return whether the loader would find libaio.so.1, which a built async_io needs."""
-    return _is_in([*_library_folders(), *_folders_in("LD_LIBRARY_PATH")], "libaio.so.1")
+def has_header(name: str, *, beside: Sequence[str] = ()) -> bool:
+    """Return whether a compiler would find a header; `beside` are folders that it is told of."""
+    system = ["/usr/include", f"/usr/include/{_triplet()}", "/usr/local/include"]
+    return _is_in([*beside, *system, *_folders_in(*_INCLUDE_VARIABLES)], name)
+
+
+def has_dev_link(name: str, *, beside: Sequence[str] = ()) -> bool:
+    """Return whether a linker would find a library by its `.so` name; `beside` are folders that it is told of."""
+    return _is_in([*beside, *_library_folders(), *_folders_in("LIBRARY_PATH")], name)
+
+
+def has_runtime(name: str) -> bool:
+    """Return whether the loader would find a library by its soname."""
+    return _is_in([*_library_folders(), *_folders_in("LD_LIBRARY_PATH")], name)
 
 
 def _library_folders() -> list[str]:

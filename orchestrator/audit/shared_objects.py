@@ -13,8 +13,11 @@ from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
+from orchestrator.audit.fatbin import CodeKind, DeviceCode, read_fatbin
+
 MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_PPC64": "ppc64le", "EM_386": "i686"}
-DEVICE_CODE_SECTIONS = frozenset({".nv_fatbin", ".hip_fatbin"})
+CUDA_CODE_SECTION = ".nv_fatbin"
+DEVICE_CODE_SECTIONS = frozenset({CUDA_CODE_SECTION, ".hip_fatbin"})
 """Where nvcc and hipcc put the fat binary in the host object."""
 
 
@@ -35,10 +38,17 @@ class SharedObject:
     """Folders of DT_RUNPATH, or of the older DT_RPATH."""
     has_debug_sections: bool
     has_device_code: bool
+    gpu_archs: tuple[str, ...] = ()
+    """Sorted: archs of the cubins in it, like `sm_90`; those of HIP code are not read."""
+    ptx_archs: tuple[str, ...] = ()
+    """Sorted: virtual archs of the PTX in it, like `compute_90`."""
 
 
 def read_shared_object(content: bytes | Path) -> SharedObject:
-    """Read one shared object, from its bytes or its file; raises ValueError when it is no ELF file."""
+    """Read one shared object, from its bytes or its file.
+
+    Raises ValueError when it is no ELF file, or has GPU code of an unknown form.
+    """
     file_bytes = content if isinstance(content, bytes) else content.read_bytes()
     try:
         return _read(ELFFile(BytesIO(file_bytes)), len(file_bytes))
@@ -65,6 +75,8 @@ def _read(elf: ELFFile, size_bytes: int) -> SharedObject:
     sections = {section.name for section in elf.iter_sections()}
     versions = tuple(_needed_versions(elf))
     tags = list(_dynamic_tags(elf))
+    cuda_code = elf.get_section_by_name(CUDA_CODE_SECTION)
+    codes = read_fatbin(cuda_code.data()) if cuda_code else ()
     return SharedObject(
         machine=MACHINES.get(elf["e_machine"], str(elf["e_machine"])),
         size_bytes=size_bytes,
@@ -77,7 +89,13 @@ def _read(elf: ELFFile, size_bytes: int) -> SharedObject:
         ),
         has_debug_sections=any(name.startswith((".debug_", ".zdebug_")) for name in sections),
         has_device_code=not DEVICE_CODE_SECTIONS.isdisjoint(sections),
+        gpu_archs=_archs_of(codes, CodeKind.CUBIN),
+        ptx_archs=_archs_of(codes, CodeKind.PTX),
     )
+
+
+def _archs_of(codes: Iterable[DeviceCode], kind: CodeKind) -> tuple[str, ...]:
+    return tuple(sorted({code.arch for code in codes if code.kind is kind}))
 
 
 def _needed_versions(elf: ELFFile) -> Iterator[str]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 from orchestrator.audit.shared_objects import version_order
-from orchestrator.model.facts import Facts, Gpu
+from orchestrator.model.facts import Facts
 from orchestrator.model.signature import Accelerator, CpuLevel
 from orchestrator.model.wheels import Manifest, OpRecord
+from orchestrator.planning.archs import ptx_runs_on, runs_on
+from orchestrator.planning.eligibility import arch_of_gpu
 
 LIBAIO = "libaio.so.1"
-NVIDIA_ARCH = re.compile(r"sm_(?P<major>\d+)(?P<minor>\d)(?P<suffix>[af]?)")
 
 
 class Aspect(str, Enum):
@@ -41,7 +41,7 @@ class Misfit:
 
 def audit(manifest: Manifest, facts: Facts) -> tuple[Misfit, ...]:
     """Return every reason why this wheel would not work on this host; empty: it fits."""
-    checks = (_python, _machine, _cpu, _symbol_versions, _libaio, _torch, _gpus)
+    checks = (_python, _machine, _cpu, _symbol_versions, _libaio, _search_paths, _torch, _gpus)
     return tuple(misfit for check in checks for misfit in check(manifest, facts))
 
 
@@ -90,6 +90,18 @@ def _libaio(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
         yield Misfit(aspect=Aspect.LIBRARY, evidence=evidence)
 
 
+def _search_paths(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:  # noqa: ARG001 - true for every host
+    """Look for packages of the machine that built it, which here lie elsewhere.
+
+    Other folders of that machine, as a conda Python's own link flags name them, are missing here and do no harm.
+    """
+    for op in manifest.ops:
+        folders = [folder for folder in op.foreign_folders if "-packages" in folder]
+        if folders:
+            evidence = f"{op.name} looks for libraries in {', '.join(folders)}, of the machine that built it"
+            yield Misfit(aspect=Aspect.LIBRARY, evidence=evidence)
+
+
 def _ops_with(ops: Iterable[OpRecord], aspect: Aspect, version: str) -> str:
     found = [op.name for op in ops if (op.glibc if aspect is Aspect.GLIBC else op.glibcxx) == version]
     return ", ".join(found)
@@ -119,6 +131,7 @@ def _word(value: bool) -> str:  # noqa: FBT001 - it turns a boolean into its wor
 
 
 def _gpus(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
+    """Compare what was found in all files together: an op without code for some GPU is too new for that one."""
     built = manifest.signature
     if built.accelerator is Accelerator.CPU:
         return
@@ -126,26 +139,13 @@ def _gpus(manifest: Manifest, facts: Facts) -> Iterator[Misfit]:
         evidence = f"built for {built.accelerator.value}, the host has {facts.accelerator.value}"
         yield Misfit(aspect=Aspect.ACCELERATOR, evidence=evidence)
         return
-    for arch, name in dict.fromkeys((_arch_of(gpu), gpu.name) for gpu in facts.gpus):
-        if arch and not any(_runs_on(code, arch) for code in built.gpu_archs):
-            holds = ", ".join(built.gpu_archs) or "no GPU code"
+    found = {code for op in manifest.ops for code in (*op.gpu_archs, *op.ptx_archs)}
+    codes = sorted(found) or built.gpu_archs  # what was not read was at least ordered
+    for arch, name in dict.fromkeys((arch_of_gpu(gpu), gpu.name) for gpu in facts.gpus):
+        if arch and not any(_serves(code, arch) for code in codes):
+            holds = ", ".join(codes) or "no GPU code"
             yield Misfit(aspect=Aspect.GPU_ARCH, evidence=f"holds {holds}, the host has {arch} ({name})")
 
 
-def _arch_of(gpu: Gpu) -> str | None:
-    if gpu.compute_capability:
-        return "sm_" + gpu.compute_capability.replace(".", "")
-    return gpu.gfx
-
-
-def _runs_on(code: str, arch: str) -> bool:
-    """Whether code for one arch runs on a GPU of another.
-
-    NVIDIA: same major, minor not above the GPU's; `sm_90a` on its own number only (CUDA C++ Programming Guide,
-    "Binary Compatibility" and "Feature Set Compatibility"). AMD: the same arch.
-    """
-    built, gpu = NVIDIA_ARCH.fullmatch(code), NVIDIA_ARCH.fullmatch(arch)
-    if not built or not gpu:
-        return code == arch
-    is_minor_fine = built["minor"] == gpu["minor"] if built["suffix"] == "a" else built["minor"] <= gpu["minor"]
-    return built["major"] == gpu["major"] and is_minor_fine
+def _serves(code: str, arch: str) -> bool:
+    return ptx_runs_on(code, arch) if code.startswith("compute_") else runs_on(code, arch)

@@ -13,10 +13,13 @@ from orchestrator.build.version import local_version
 from orchestrator.errors import BuildError
 from orchestrator.model.recipe import BuildStrategy
 from orchestrator.planning.archs import arch_list
+from orchestrator.planning.ops import build_packages
 from orchestrator.ports import Command
 
-_REQUIREMENTS = ("setuptools<82", "packaging", "ninja", "pip>=23.1")
+_REQUIREMENTS = ("setuptools<82", "packaging", "pip>=23.1")
 """What DeepSpeed's setup.py needs beside torch; torch 2.11 and later says `setuptools<82` itself."""
+_EPOCH = "315532800"
+"""1980, where the dates of zip files begin; nothing in a wheel may tell when it was built."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +68,20 @@ def build_variables(order: BuildOrder) -> dict[str, str]:
     }
     gpu = {"TORCH_CUDA_ARCH_LIST": arch_list(signature.gpu_archs, order.recipe.ptx)} if signature.torch_cuda else {}
     return {
+        "CC": order.toolchain.cxx,
+        "CXX": order.toolchain.cxx,
+        "CUTLASS_PATH": "DS_USE_CUTLASS_PYTHON_BINDINGS",  # evoformer_attn then takes nvidia-cutlass (0.18.8 and later)
         **order.recipe.environment,
+        "CUDA_VISIBLE_DEVICES": "-1",  # a builder's own GPU must not decide what fits: some is_compatible() look at it
+        "TORCH_DONT_CHECK_COMPILER_ABI": "1",  # its table of compilers is older than nvcc's own, which the plan heeds
         "DS_ACCELERATOR": signature.accelerator.deepspeed_name,
         "DS_BUILD_OPS": str(int(is_upstream)),
         **switches,
         "DS_BUILD_STRING": local_version(signature, order.build_key),
         "DS_SKIP_CUDA_CHECK": str(int(order.recipe.skip_cuda_check)),
         **gpu,
+        "SOURCE_DATE_EPOCH": _EPOCH,
+        "PYTHONHASHSEED": "0",
         "LC_ALL": "C.UTF-8",
         "PYTHONPATH": "",
         "PYTHONUNBUFFERED": "1",
@@ -80,7 +90,8 @@ def build_variables(order: BuildOrder) -> dict[str, str]:
 
 def _send_requirements(target: Target, order: BuildOrder, tools: BuildTools, shop: Workshop) -> list[str]:
     paths = []
-    for file in tools.index.wheels(_REQUIREMENTS, target.tags(order.signature), constraints={}):
+    requirements = (*_REQUIREMENTS, *build_packages(order.built, order.specs))
+    for file in tools.index.wheels(requirements, target.tags(order.signature), constraints={}):
         paths.append(shop.path("wheels", file.filename))
         shop.remote.put(file.path, paths[-1])
     return paths

@@ -21,13 +21,17 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The first date that a zip file knows."""
 
 
-def finish_wheel(draft: Path, folder: Path, manifest: Manifest) -> Path:
-    """Write the finished wheel into a new `folder`, under the draft's name, and return its path."""
+def finish_wheel(draft: Path, folder: Path, manifest: Manifest, *, needs: Sequence[str] = ()) -> Path:
+    """Write the finished wheel into a new `folder`, under the draft's name, and return its path.
+
+    `needs` are requirements (PEP 508) of its ops on hosts.
+    """
     with WheelFile(draft) as source:
         metadata, record = f"{source.dist_info_path}/METADATA", source.record_path
         modes = {member.filename: member.external_attr for member in source.infolist() if not member.is_dir()}
         members = {name: source.read(name) for name in modes if name != record}
-    members[metadata] = pin_torch(members[metadata].decode(), manifest.signature.torch_version).encode()
+    pinned = pin_torch(members[metadata].decode(), manifest.signature.torch_version)
+    members[metadata] = add_requirements(pinned, needs).encode()
     added = record.replace("RECORD", MANIFEST_NAME)
     members[added], modes[added] = canonical_json(manifest), modes[metadata]
     names = sorted(members, key=lambda name: (".dist-info/" in name, name))  # dist-info last, as PEP 427 recommends
@@ -42,11 +46,16 @@ def finish_wheel(draft: Path, folder: Path, manifest: Manifest) -> Path:
 
 def pin_torch(metadata: str, torch_version: str) -> str:
     """Return the METADATA text with its unconditional requirement of torch narrowed to torch's minor version."""
+    kept = "\n".join(line for line in metadata.split("\n") if not _requires_torch(line))
+    return add_requirements(kept, [f"torch=={torch_minor(torch_version)}.*"])
+
+
+def add_requirements(metadata: str, requirements: Sequence[str]) -> str:
+    """Return the METADATA text with more requirements (PEP 508)."""
     lines = metadata.split("\n")
     end = lines.index("")  # the description follows
-    headers = [line for line in lines[:end] if not _requires_torch(line)]
-    pinned = f"Requires-Dist: torch=={torch_minor(torch_version)}.*"
-    return "\n".join([*headers, pinned, *lines[end:]])
+    added = [f"Requires-Dist: {requirement}" for requirement in requirements]
+    return "\n".join([*lines[:end], *added, *lines[end:]])
 
 
 def _requires_torch(line: str) -> bool:

@@ -28,7 +28,7 @@ def load_ops(tree: Tree, modules: Mapping[str, str]) -> None:
     command = Command(
         argv=(tree.environment.python, tree.shop.send_driver("load_ops"), json.dumps(ops)),
         cwd=tree.folder,
-        environment=tree.environment.variables,
+        environment=tree.variables,
     )
     errors = result_of(tree.shop.run("loading", command))
     faults = [f"{op}: {error}" for op, error in errors.items() if error]

@@ -10,8 +10,10 @@ from typing import Protocol
 from orchestrator.model.ops import OpDecision, OpSpec, OpVerdict
 from orchestrator.model.recipe import Recipe
 from orchestrator.model.signature import Signature
+from orchestrator.model.timings import BuildTimings
+from orchestrator.model.toolchain import Toolchain, ToolchainKind
 from orchestrator.model.wheels import BuildKey, Manifest
-from orchestrator.ports import PackageIndex, Remote, Reporter
+from orchestrator.ports import CompileHistory, OpCache, PackageIndex, Remote, Reporter, ToolchainProvider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class BuildOrder:
     """All ops of that DeepSpeed: those to build, and those left out with the reason."""
     specs: tuple[OpSpec, ...]
     """What is known of that DeepSpeed's ops."""
+    toolchain: Toolchain
+    """What it is compiled with."""
     python: str | None
     """The builder's interpreter whose torch is used. None, on the controller only: any Python of the signature's tag,
     with a torch of its own."""
@@ -32,6 +36,8 @@ class BuildOrder:
     """How many compilers may run at once."""
     memory_bytes: int
     """How much memory they may take together."""
+    ccache: str | None = None
+    """Path of the builder's ccache; None: it has none."""
 
     @property
     def built(self) -> tuple[OpDecision, ...]:
@@ -64,8 +70,28 @@ class SharedObject(Protocol):
         ...
 
     @property
+    def search_path(self) -> tuple[str, ...]:
+        """Folders of its DT_RUNPATH."""
+        ...
+
+    @property
     def has_debug_sections(self) -> bool:
         """Whether it was left unstripped."""
+        ...
+
+    @property
+    def has_device_code(self) -> bool:
+        """Whether it holds code for GPUs."""
+        ...
+
+    @property
+    def gpu_archs(self) -> tuple[str, ...]:
+        """Archs of its cubins: `sm_90`."""
+        ...
+
+    @property
+    def ptx_archs(self) -> tuple[str, ...]:
+        """Virtual archs of its PTX: `compute_90`."""
         ...
 
 
@@ -80,6 +106,11 @@ class WheelContents(Protocol):
     @property
     def installed_ops(self) -> Mapping[str, bool]:
         """Which ops DeepSpeed itself believes to be built."""
+        ...
+
+    @property
+    def accelerator(self) -> str | None:
+        """For which accelerator DeepSpeed believes it was built; None when it does not say."""
         ...
 
 
@@ -98,6 +129,11 @@ class BuildTools:
     """On the controller: takes one log per step and op."""
     cache: Path
     """On the controller: keeps the torch of controller builds for the next one."""
+    toolchains: Mapping[ToolchainKind, ToolchainProvider]
+    op_cache: OpCache
+    history: CompileHistory
+    clock: Callable[[], float]
+    """Seconds that only grow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,3 +143,4 @@ class BuiltWheel:
     path: Path
     manifest: Manifest
     """As inside the wheel, but with the ops' compile times."""
+    timings: BuildTimings

@@ -1,46 +1,51 @@
-"""Decides which op is compiled when, and with how many compilers."""
+"""Decides which compiler starts next: the longest first, and never more than cores and memory bear."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from orchestrator.build.tasks import Task
 from orchestrator.model.ops import OpSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduledOp:
-    """One op and its share of the machine."""
+class Budget:
+    """What all compilers together may take."""
 
-    spec: OpSpec
-    jobs: int
-    """How many of its sources are compiled at once."""
+    cores: int
+    memory_bytes: int
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
-    """The ops in the order in which they start."""
-
-    ops: tuple[ScheduledOp, ...]
-    at_once: int
-    """How many ops are compiled at once; at least one."""
+    def halved(self) -> Budget:
+        """Return what is left to them when one was killed for want of memory; at least one core."""
+        return Budget(cores=max(1, self.cores // 2), memory_bytes=self.memory_bytes // 2)
 
 
-def make_schedule(specs: Sequence[OpSpec], *, cores: int, memory_bytes: int) -> Schedule:
-    """Start the longest op first, and as many compilers as both cores and memory bear, but always one.
+def in_order(tasks: Collection[Task]) -> tuple[Task, ...]:
+    """Return the tasks in the order in which they should start: links as soon as they can, then the longest first."""
+    return tuple(sorted(tasks, key=lambda task: (not task.is_link, -task.cpu_s, task.label)))
 
-    Compilers that are left over when every op has one are shared out by the ops' lengths.
+
+def choose_next(
+    waiting: Sequence[Task], running: Collection[Task], made: Collection[str], budget: Budget
+) -> Task | None:
+    """Return the first waiting task that has its sources and fits beside the running ones; None: one must end first.
+
+    `made` are the targets that are there. When nothing runs, the first is returned whatever it takes: one compiler may
+    always run.
     """
-    compilers = count_compilers(specs, cores=cores, memory_bytes=memory_bytes)
-    at_once = max(1, min(compilers, len(specs)))
-    left_over, total_s = compilers - at_once, sum(spec.compile_cpu_s for spec in specs)
-    longest_first = sorted(specs, key=lambda spec: (-spec.compile_cpu_s, spec.name))
-    return Schedule(
-        ops=tuple(
-            ScheduledOp(spec=spec, jobs=1 + int(left_over * spec.compile_cpu_s / total_s)) for spec in longest_first
-        ),
-        at_once=at_once,
-    )
+    ready = [task for task in waiting if all(source in made for source in task.sources)]
+    if not running:
+        return ready[0] if ready else None
+    if len(running) >= budget.cores:
+        return None
+    free_bytes = budget.memory_bytes - sum(task.memory_bytes for task in running)
+    return next((task for task in ready if task.memory_bytes <= free_bytes), None)
+
+
+def time_left_s(waiting: Collection[Task], budget: Budget) -> float:
+    """Return about how long the waiting tasks will take."""
+    return sum(task.cpu_s for task in waiting) / budget.cores
 
 
 def count_compilers(specs: Sequence[OpSpec], *, cores: int, memory_bytes: int) -> int:

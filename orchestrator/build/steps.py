@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,11 +38,18 @@ class Workshop:
         return path
 
     def run(self, step: str, command: Command, *, on_line: Callable[[str], None] | None = None) -> Completed:
-        """Run a step to its end; its lines go into `<step>.log`. Raises BuildError when it fails.
+        """Run a step to its end; its lines go into a log named after it. Raises BuildError when it fails."""
+        completed = self.attempt(step, command, on_line=on_line)
+        if completed.returncode != 0:
+            raise self.failure(step, completed)
+        return completed
+
+    def attempt(self, step: str, command: Command, *, on_line: Callable[[str], None] | None = None) -> Completed:
+        """Run a step to its end, however it ends.
 
         Temporary files lie in the folder: a compiler that is killed leaves its own behind.
         """
-        log = self.logs / f"{step.replace(' ', '-')}.log"
+        log = self._log_of(step)
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8", errors="replace", buffering=1) as file:
 
@@ -52,10 +60,19 @@ class Workshop:
 
             take("$ " + " ".join(command.argv))
             environment = {"TMPDIR": self.folder, **command.environment}
-            completed = self.remote.run(replace(command, environment=environment), on_line=take)
-        if completed.returncode != 0:
-            raise build_failure(step, completed.returncode, log, host=self.remote.host)
-        return completed
+            return self.remote.run(replace(command, environment=environment), on_line=take)
+
+    def failure(self, step: str, completed: Completed, *, of: str | None = None) -> BuildError:
+        """Return the error of a step that failed, out of its log; `of` is what failed with it, for people."""
+        return build_failure(of or step, completed.returncode, self._log_of(step), host=self.remote.host)
+
+    def _log_of(self, step: str) -> Path:
+        return self.logs / f"{log_name(step)}.log"
+
+
+def log_name(text: str) -> str:
+    """Return a file name like the text: `cpu_adam csrc/adam/x.cpp` → `cpu_adam-csrc-adam-x.cpp`."""
+    return re.sub(r"[^\w.+-]+", "-", text)
 
 
 def result_of(completed: Completed) -> Any:  # noqa: ANN401 - a JSON document

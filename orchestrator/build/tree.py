@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from orchestrator.build.environment import Environment
@@ -26,14 +27,27 @@ class Tree:
     driver: str
     """Path of build_ops.py."""
 
-    def command(self, *arguments: str, jobs: int) -> Command:
+    @property
+    def cuda_home(self) -> str:
+        """Where the CUDA toolkit of this build is linked together."""
+        return f"{self.folder}/.dsdeploy/cuda"
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Return the environment variables of everything that runs in the tree."""
+        found = dict(self.environment.variables)
+        if self.order.toolchain.cuda:
+            found |= {"CUDA_HOME": self.cuda_home, "LIBRARY_PATH": f"{self.cuda_home}/lib64/stubs"}
+        return found
+
+    def command(self, *arguments: str, jobs: int = 1) -> Command:
         """Return the command that runs build_ops.py in this tree, with at most so many compilers at once."""
         flags = compile_flags(self.order.signature.cpu_level)
         debug = "STRIP" if self.order.recipe.strip else "KEEP"
         return Command(
             argv=(self.environment.python, self.driver, flags.march or "", flags.simd, debug, *arguments),
             cwd=self.folder,
-            environment={**self.environment.variables, "MAX_JOBS": str(jobs)},
+            environment={**self.variables, "MAX_JOBS": str(jobs), "DS_NVCC_THREADS": "1"},
         )
 
 

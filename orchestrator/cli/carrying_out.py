@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
+from orchestrator.build.toolchains.installed import InstalledToolchains
+from orchestrator.build.toolchains.wheels import WheelToolchains
 from orchestrator.cli.options import Building
 from orchestrator.cli.wiring import Run
 from orchestrator.config.ops import load_op_catalogue
+from orchestrator.model.building import WheelResult
 from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult
-from orchestrator.model.outcome import Outcomes
-from orchestrator.model.wheels import Artifact
+from orchestrator.model.events import LogLine, Note
+from orchestrator.model.toolchain import ToolchainKind
+from orchestrator.ports import ToolchainProvider
 from orchestrator.remote.star import StarCarrier
 from orchestrator.stages.build import BuildFolders, BuildPorts, BuildTask, have_wheels
 from orchestrator.stages.deploy import DeployPorts
 from orchestrator.stages.plan import Planned
 from orchestrator.stages.provision import provision
+from orchestrator.store.compile_history import FileHistory
+from orchestrator.store.op_libraries import FolderOpCache
 
 
-def build_wheels(run: Run, planned: Planned, building: Building) -> Outcomes[Artifact]:
-    """Have every wheel of a plan."""
+def build_wheels(run: Run, planned: Planned, building: Building) -> tuple[WheelResult, ...]:
+    """Have every wheel of a plan that a host needs."""
     with run.progress:
         return have_wheels(_task(run, planned, building), _build_ports(run))
 
@@ -62,7 +69,16 @@ def _build_ports(run: Run) -> BuildPorts:
         controller=run.controller,
         store=run.store,
         index=run.index,
+        toolchains=_toolchains(run),
+        op_cache=FolderOpCache(cache / "ops-v1", on_note=lambda text: run.progress.emit(Note(text=text))),
+        history=FileHistory(cache / "compile-history.json"),
         reporter=run.progress,
         folders=BuildFolders(work=work, logs=logs, cache=cache),
         clock=time.monotonic,
     )
+
+
+def _toolchains(run: Run) -> Mapping[ToolchainKind, ToolchainProvider]:
+    installed = InstalledToolchains()
+    fetched = WheelToolchains(run.index, lambda text: run.progress.emit(LogLine(source="toolchain", text=text)))
+    return {ToolchainKind.SYSTEM: installed, ToolchainKind.HOST: installed, ToolchainKind.WHEELS: fetched}

@@ -52,7 +52,7 @@ def _drawn(plan: DeployPlan, result: DeploymentResult, elapsed_s: float) -> Rend
 
 def _confirm(plan: DeployPlan) -> None:
     """Show the plan and ask; without a terminal nothing is assumed. Raises UsageError when the answer is no."""
-    check_nothing_is_refused(plan)
+    check_nothing_is_refused(plan.wheels)
     if not sys.stdin.isatty():
         raise UsageError(f"this would change hosts: {plan_sum(plan)}", hint="say --yes to go on without a question")
     console = ErrorConsole()

@@ -36,6 +36,7 @@ class Run:
         self.settings = read_settings()
         self.hosts = load_hosts(targets)
         self._started = time.monotonic()
+        self._controller_facts: dict[str, Facts] = {}
 
     @property
     def elapsed_s(self) -> float:
@@ -72,13 +73,13 @@ class Run:
         """Return the controller's own agent."""
         return self._controller
 
-    @cached_property
-    def _controller_facts(self) -> Facts:
-        return read_facts(self._controller, sys.executable)
-
-    def controller_facts(self) -> Facts:
-        """Return what the controller itself is."""
-        return self._controller_facts
+    def controller_facts(self, python_tag: str) -> Facts:
+        """Return what the controller itself is, with its interpreter of an ABI tag (`cp312`)."""
+        if python_tag not in self._controller_facts:
+            own = f"cp{sys.version_info.major}{sys.version_info.minor}{sys.abiflags}"
+            python = sys.executable if python_tag == own else f"python{python_tag[2]}.{python_tag[3:]}"
+            self._controller_facts[python_tag] = read_facts(self._controller, python)
+        return self._controller_facts[python_tag]
 
     def probe(self, hosts: Sequence[Host], *, recipe_python: str | None) -> Outcomes[Facts]:
         """Ask hosts what they are."""

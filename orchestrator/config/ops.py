@@ -16,6 +16,10 @@ from orchestrator.model.signature import Accelerator
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's is 7 times faster, and not in every PyYAML."""
 
+_CUDA_ONLY_KEYS = {"min_arch", "only_archs", "nvcc"}
+_CUDA_ONLY_NEEDS = {Need.NVCC, Need.CUFILE, Need.NCCL}
+"""What an entry that serves CUDA and ROCm says of CUDA alone: ROCm compiles the same sources with tools of its own."""
+
 
 @functools.cache
 def load_op_catalogue() -> tuple[OpSpec, ...]:
@@ -32,7 +36,8 @@ def ops_for(catalogue: Sequence[OpSpec], version: str, accelerator: Accelerator)
 
 def _specs_of(entry: Mapping[str, Any]) -> Iterator[OpSpec]:
     for accelerator in from_document(tuple[Accelerator, ...], entry["accelerators"]):
-        # HIP sources are compiled by ROCm's own compiler.
-        unneeded = Need.NVCC if accelerator is Accelerator.ROCM else None
-        needs = [need for need in entry.get("needs", []) if need != unneeded]
-        yield from_document(OpSpec, {**entry, "accelerator": accelerator.value, "needs": needs})
+        keys = dict(entry)
+        if accelerator is not Accelerator.CUDA:
+            keys = {key: value for key, value in entry.items() if key not in _CUDA_ONLY_KEYS}
+            keys["needs"] = [need for need in entry.get("needs", []) if need not in _CUDA_ONLY_NEEDS]
+        yield from_document(OpSpec, {**keys, "accelerator": accelerator.value})

@@ -16,6 +16,7 @@ from orchestrator.config.yaml_sections import Section, Word, open_sections
 from orchestrator.model.ops import OpSpec
 from orchestrator.model.recipe import ArchPolicy, BuildStrategy, CpuPolicy, PtxPolicy, Recipe, Source, SourceKind
 from orchestrator.model.signature import Accelerator, CpuLevel
+from orchestrator.model.toolchain import ToolchainPolicy
 
 RECIPE_KEYS = (
     "deepspeed",
@@ -29,6 +30,7 @@ RECIPE_KEYS = (
     "strip",
     "skip_cuda_check",
     "strategy",
+    "toolchain",
 )
 
 _INSTEAD_OF_VARIABLE = {
@@ -87,6 +89,7 @@ def _read_recipe(root: Section, path: Path, catalogue: Sequence[OpSpec], faults:
         strip=root.flag("strip", default=True),
         skip_cuda_check=root.flag("skip_cuda_check", default=False),
         strategy=root.choice("strategy", BuildStrategy) or BuildStrategy.PER_OP,
+        toolchain=root.choice("toolchain", ToolchainPolicy) or ToolchainPolicy.AUTO,
     )
 
 

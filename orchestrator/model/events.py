@@ -95,6 +95,27 @@ class OpFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpReused:
+    """One op is not compiled: an earlier build had left its library."""
+
+    wheel: str
+    op: str
+    total: int
+    """How many ops this wheel compiles or reuses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcesCompiled:
+    """How far the compilers of one wheel are."""
+
+    wheel: str
+    done: int
+    total: int
+    left_s: float | None
+    """Estimated, from remembered times; None when nothing is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """Something a person should know; `hint` says what to do about it."""
 
@@ -110,4 +131,16 @@ class LogLine:
     text: str
 
 
-Event = StageStarted | StageFinished | HostProgress | HostFinished | BuildStep | OpStarted | OpFinished | Note | LogLine
+Event = (
+    StageStarted
+    | StageFinished
+    | HostProgress
+    | HostFinished
+    | BuildStep
+    | OpStarted
+    | OpFinished
+    | OpReused
+    | SourcesCompiled
+    | Note
+    | LogLine
+)

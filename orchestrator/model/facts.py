@@ -134,6 +134,8 @@ class Facts:
     accelerator: Accelerator
     gpus: tuple[Gpu, ...] = ()
     nvcc: Tool | None = None
+    nvcc_archs: tuple[str, ...] = ()
+    """GPU archs that this nvcc makes code for, as it lists them itself: `sm_75`; empty when it was not asked."""
     cuda_home: str | None = None
     compilers: tuple[Tool, ...] = ()
     """C++ compilers in the order of preference."""
@@ -142,6 +144,11 @@ class Facts:
     """libaio's header and dev link are both there: async_io can be built."""
     has_libaio_runtime: bool = False
     """libaio.so.1 is there: a built async_io can be loaded."""
+    has_cufile: bool = False
+    """libcufile's header and dev link are both there, in CUDA_HOME or the system: gds can be built."""
+    has_nccl: bool = False
+    """nccl.h is there, in CUDA_HOME, in the system, or among the interpreter's nvidia packages."""
+    ccache: Tool | None = None
     disks: tuple[Disk, ...] = ()
     interpreter: Interpreter | None = None
     interpreter_error: str | None = None
@@ -160,7 +167,8 @@ class Facts:
             [system.machine, system.glibc, system.glibcxx, system.cpu_level],
             self.accelerator,
             [[gpu.name, gpu.compute_capability, gpu.gfx, gpu.driver] for gpu in self.gpus],
-            [self.nvcc, self.cuda_home, self.compilers, self.has_libaio, self.has_libaio_runtime],
+            [self.nvcc, self.nvcc_archs, self.cuda_home, self.compilers],
+            [self.has_libaio, self.has_libaio_runtime, self.has_cufile, self.has_nccl],
             interpreter,
             self.stamp,
         )

@@ -9,6 +9,7 @@ from enum import Enum
 from orchestrator.model.ops import OpDecision
 from orchestrator.model.recipe import Recipe
 from orchestrator.model.signature import Signature
+from orchestrator.model.toolchain import Toolchain
 from orchestrator.model.wheels import BuildKey
 
 PLAN_SCHEMA = "dsdeploy.plan/1"
@@ -39,6 +40,8 @@ class Builder:
     host: str | None
     """A host's name; None: the controller."""
     reason: str
+    toolchain: Toolchain | None = None
+    """What it compiles with; None only in plans that an older dsdeploy wrote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

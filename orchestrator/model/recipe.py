@@ -8,6 +8,7 @@ from enum import Enum
 
 from orchestrator.model.codec import digest_of
 from orchestrator.model.signature import Accelerator, CpuLevel
+from orchestrator.model.toolchain import ToolchainPolicy
 
 
 class SourceKind(str, Enum):
@@ -87,11 +88,13 @@ class Recipe:
     strip: bool = True
     skip_cuda_check: bool = False
     strategy: BuildStrategy = BuildStrategy.PER_OP
+    toolchain: ToolchainPolicy = ToolchainPolicy.AUTO
+    """Not in the digest: the same toolkit gives the same wheel wherever it comes from."""
 
     def digest(self) -> str:
         """Return the digest of what shapes the wheel: not the name, nor the interpreter's path."""
         return digest_of(
             [self.source, self.accelerator, sorted(self.wanted), sorted(self.required), sorted(self.off)],
             self.environment,
-            [self.archs, self.ptx, self.strip, self.skip_cuda_check, self.strategy],
+            [sorted(self.archs), self.ptx, self.strip, self.skip_cuda_check, self.strategy],
         )

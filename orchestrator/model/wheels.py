@@ -12,6 +12,8 @@ from orchestrator.model.signature import Signature
 
 BuildKey = NewType("BuildKey", str)
 """Digest of signature + recipe + source: finds a wheel."""
+OpKey = NewType("OpKey", str)
+"""Digest of one op's sources, flags, toolchain, torch build, Python and archs: finds one compiled library."""
 Sha256 = NewType("Sha256", str)
 """Hex digest of a file: proves a wheel."""
 
@@ -46,13 +48,23 @@ class OpRecord:
     sha256: str | None = None
     size_bytes: int | None = None
     gpu_archs: tuple[str, ...] = ()
+    """Archs of the machine code (cubins) in it: `sm_90`; empty when it has none."""
+    ptx_archs: tuple[str, ...] = ()
+    """Virtual archs of the PTX in it: `compute_90`."""
     glibc: str | None = None
     """Highest GLIBC symbol version that it needs."""
     glibcxx: str | None = None
     needed: tuple[str, ...] = ()
     """DT_NEEDED libraries."""
+    search_path: tuple[str, ...] = ()
+    """Folders where the loader looks for them first: DT_RUNPATH, or the older DT_RPATH."""
     compile_s: float | None = None
     """Always None inside the wheel's own copy: equal inputs must give equal bytes."""
+
+    @property
+    def foreign_folders(self) -> tuple[str, ...]:
+        """Those of the search path that belong to one machine: the others start at the library itself (ld.so(8))."""
+        return tuple(folder for folder in self.search_path if not folder.startswith(("$ORIGIN", "${ORIGIN}")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.errors import PlanError
 from orchestrator.model.facts import Facts
@@ -10,20 +10,20 @@ from orchestrator.model.ops import OpVerdict
 from orchestrator.model.plan import DeployPlan, HostPlan, HostVerdict, WheelPlan
 from orchestrator.planning.drift import find_drift
 from orchestrator.planning.folding import fold_hosts
-from orchestrator.planning.grouping import group
+from orchestrator.planning.grouping import Group, group
 from orchestrator.planning.origins import PlanInput, plan_wheel
 
 
 def make_plan(given: PlanInput) -> DeployPlan:
     """Return what happens to every host and every wheel, hosts in hostfile order.
 
-    A host that could not be probed, or cannot take a wheel, is a rejected row and not an error.
-    Raises PlanError when a wheel must be built and nobody can build it.
+    A host that could not be probed, or cannot take a wheel, or whose wheel nobody can build, is a rejected row and not
+    an error. Raises PlanError when that leaves no wheel at all.
     """
     facts = {host: given.facts[host] for host in given.hosts if host not in given.failures}
     grouping = group(facts, given.recipe)
-    wheels = tuple(plan_wheel(members, given) for members in grouping.groups)
-    rows = {row.host: row for row in grouping.rejected}
+    wheels, without_wheel = _plan_wheels(grouping.groups, given)
+    rows = {row.host: row for row in (*grouping.rejected, *without_wheel)}
     rows |= {host: _unprobed(host, given) for host in given.hosts if host in given.failures}
     rows |= {host: _plan_host(host, facts[host], wheel) for wheel in wheels for host in wheel.hosts}
     return DeployPlan(
@@ -44,16 +44,42 @@ def check_plan_still_fits(plan: DeployPlan, facts: Mapping[str, Facts]) -> None:
         )
 
 
-def check_nothing_is_refused(plan: DeployPlan) -> None:
+def check_nothing_is_refused(wheels: Iterable[WheelPlan]) -> None:
     """Raise PlanError when a wheel cannot have an op that the recipe requires; all such ops are told at once."""
     refused = dict.fromkeys(
-        f"{op.op}: {op.reason}" for wheel in plan.wheels for op in wheel.ops if op.verdict is OpVerdict.REFUSE
+        f"{op.op}: {op.reason}" for wheel in wheels for op in wheel.ops if op.verdict is OpVerdict.REFUSE
     )
     if refused:
         raise PlanError(
             "the recipe requires ops that cannot be built: " + "; ".join(refused),
             hint="give the builder what is missing, choose another with --builder, or take them out of `ops.require`",
         )
+
+
+def _plan_wheels(groups: Sequence[Group], given: PlanInput) -> tuple[tuple[WheelPlan, ...], tuple[HostPlan, ...]]:
+    """Return the wheels, and the rejected rows of the groups whose wheel nobody can build."""
+    wheels: list[WheelPlan] = []
+    rows: list[HostPlan] = []
+    errors: list[PlanError] = []
+    for members in groups:
+        try:
+            wheels.append(plan_wheel(members, given))
+        except PlanError as error:
+            errors.append(error)
+            rows += (_rejected(host, error) for host in members.hosts)
+    if errors and not wheels:
+        raise _all_in_one(errors)
+    return tuple(wheels), tuple(rows)
+
+
+def _rejected(host: str, error: PlanError) -> HostPlan:
+    return HostPlan(host=host, verdict=HostVerdict.REJECT, reason=error.message, hint=error.hint)
+
+
+def _all_in_one(errors: Sequence[PlanError]) -> PlanError:
+    """Return one error that says what all of them say; equal words once."""
+    hints = dict.fromkeys(error.hint for error in errors if error.hint)
+    return PlanError("\n".join(dict.fromkeys(error.message for error in errors)), hint="\n".join(hints) or None)
 
 
 def _unprobed(host: str, given: PlanInput) -> HostPlan:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from orchestrator.model.facts import Facts, Gpu, Interpreter, System, Torch
 from orchestrator.model.recipe import Recipe
 from orchestrator.model.signature import Accelerator
-from orchestrator.planning.archs import arch_of, runs_on
+from orchestrator.planning.archs import arch_of, is_cuda, ptx_archs, ptx_runs_on, runs_on
 from orchestrator.planning.cpu import runs_code_of
 
 _NAME_A_PYTHON = "name another interpreter with python= in the hostfile, or with --python"
@@ -43,10 +43,11 @@ def archs_of(facts: Facts, accelerator: Accelerator) -> tuple[str, ...]:
     """Return the host's own GPU archs, sorted; none on CPU."""
     if accelerator is Accelerator.CPU:
         return ()
-    return tuple(sorted({arch for gpu in facts.gpus if (arch := _arch_of_gpu(gpu))}))
+    return tuple(sorted({arch for gpu in facts.gpus if (arch := arch_of_gpu(gpu))}))
 
 
-def _arch_of_gpu(gpu: Gpu) -> str | None:
+def arch_of_gpu(gpu: Gpu) -> str | None:
+    """Return a GPU's arch; None when its driver does not tell."""
     return gpu.gfx or (gpu.compute_capability and arch_of(gpu.compute_capability))
 
 
@@ -113,23 +114,26 @@ def _find_in_accelerator(facts: Facts, torch: Torch, recipe: Recipe) -> Obstacle
 
 
 def _find_in_gpus(facts: Facts, accelerator: Accelerator, recipe: Recipe) -> Obstacle | None:
-    unknown = [gpu.name for gpu in facts.gpus if _arch_of_gpu(gpu) is None]
+    unknown = [gpu.name for gpu in facts.gpus if arch_of_gpu(gpu) is None]
     if unknown and not recipe.archs:
         return Obstacle(
             reason=f"the driver does not tell the arch of {unknown[0]}",
             hint="give `archs:` in the recipe, or update the driver",
         )
-    uncovered = [
-        arch
-        for arch in archs_of(facts, accelerator)
-        if recipe.archs and not any(runs_on(code, arch) for code in recipe.archs)
-    ]
+    uncovered = [arch for arch in archs_of(facts, accelerator) if recipe.archs and not _is_covered(arch, recipe)]
     if uncovered:
         return Obstacle(
             reason=f"its GPU is {uncovered[0]}, and the recipe builds for {', '.join(recipe.archs)} only",
             hint=f"add {uncovered[0]} to `archs:` in the recipe",
         )
     return None
+
+
+def _is_covered(arch: str, recipe: Recipe) -> bool:
+    """Whether a wheel of the recipe's archs holds machine code, or PTX, that runs there."""
+    if any(runs_on(code, arch) for code in recipe.archs):
+        return True
+    return any(ptx_runs_on(virtual, arch) for virtual in ptx_archs(filter(is_cuda, recipe.archs), recipe.ptx))
 
 
 def _find_in_cpu(system: System, recipe: Recipe) -> Obstacle | None:

@@ -18,6 +18,9 @@ from orchestrator.planning.fitting import was_built_for
 from orchestrator.planning.grouping import Group
 from orchestrator.planning.ops import decide_ops, ops_in_wheel
 
+_LIBRARIES = frozenset({Need.LIBAIO, Need.CUFILE, Need.NCCL})
+"""What one builder has and another has not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInput:
@@ -30,8 +33,8 @@ class PlanInput:
     """Of the hosts that could be probed."""
     failures: Mapping[str, Failure] = field(default_factory=dict)
     """Of those that could not."""
-    controller: Callable[[], Facts]
-    """Its facts, asked for only when it may have to build."""
+    controller: Callable[[str], Facts]
+    """Its facts, with its interpreter of an ABI tag (`cp312`); asked for only when it may have to build."""
     catalogue: Sequence[OpSpec]
     find: Callable[[BuildKey], Artifact | None]
     """The newest wheel that the store holds for a key."""
@@ -116,9 +119,11 @@ def _build(group: Group, given: PlanInput, key: BuildKey, reason: str) -> WheelP
 
 
 def _plan_build(group: Group, given: PlanInput) -> tuple[Builder, tuple[OpDecision, ...]]:
-    builder = choose_builder(group, given.facts, wish=given.builder_wish, controller=given.controller)
-    machine = given.controller() if builder.host is None else given.facts[builder.host]
-    return builder, decide_ops(given.catalogue, given.recipe, group.signature, machine)
+    recipe = given.recipe
+    builder = choose_builder(group, given.facts, recipe, wish=given.builder_wish, controller=given.controller)
+    assert builder.toolchain is not None  # only plans of an older dsdeploy lack it
+    machine = given.controller(group.signature.python_tag) if builder.host is None else given.facts[builder.host]
+    return builder, decide_ops(given.catalogue, recipe, group.signature, machine, builder.toolchain)
 
 
 def _take_from_hosts(group: Group, facts: Mapping[str, Facts], key: BuildKey) -> WheelPlan | None:
@@ -135,8 +140,8 @@ def _take_from_hosts(group: Group, facts: Mapping[str, Facts], key: BuildKey) ->
 
 
 def _ops_gained_by_building(group: Group, given: PlanInput, artifact: Artifact) -> list[str]:
-    """Name the ops that the wheel lacks only because its builder had no libaio, and that the next builder has."""
-    optional = {spec.name for spec in given.catalogue if Need.LIBAIO in spec.needs}
+    """Name the ops that the wheel lacks only because its builder lacked a library, and that the next builder has."""
+    optional = {spec.name for spec in given.catalogue if not _LIBRARIES.isdisjoint(spec.needs)}
     lacking = {op.name for op in artifact.manifest.ops if not op.is_built} & optional
     if not lacking:
         return []

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.errors import DsdeployError
+from orchestrator.model.building import WheelResult
 from orchestrator.model.codec import to_document
 from orchestrator.model.deployment import DeploymentResult
 from orchestrator.model.facts import Facts
 from orchestrator.model.hosts import Host
-from orchestrator.model.outcome import Outcome, Outcomes
+from orchestrator.model.outcome import Outcome, Outcomes, worst_exit_code
 from orchestrator.model.plan import DeployPlan
 from orchestrator.model.recipe import Recipe
 from orchestrator.model.verification import Verification
@@ -73,6 +74,41 @@ def provision_document(plan: DeployPlan, result: DeploymentResult, elapsed_s: fl
         "committed": list(result.committed),
         "changed": list(result.changed),
         "failures": _failures(result.failures),
+    }
+
+
+def build_document(
+    results: Sequence[WheelResult], failures: Sequence[Outcome[object]], *, elapsed_s: float, timings: str | None
+) -> Document:
+    """Return `dsdeploy.build/1`: what became of every signature's wheel, and everything that failed.
+
+    A wheel's `state` is `built`, `stored`, `fetched`, `kept` or `failed`; its `sha256` and `artifact` are null where it
+    is not in the store, its `failure` is null unless it failed. `timings` is the path of the page that `--timings`
+    wrote. The exit code is the worst of the failures'.
+    """
+    return {
+        "schema": "dsdeploy.build/1",
+        "exit_code": worst_exit_code(outcome.failure for outcome in failures if outcome.failure).value,
+        "elapsed_s": elapsed_s,
+        "wheels": [_result(result) for result in results],
+        "timings": timings,
+        "failures": _failures(failures),
+    }
+
+
+def _result(result: WheelResult) -> Document:
+    return {
+        "label": result.signature.label,
+        "signature": to_document(result.signature),
+        "build_key": result.build_key,
+        "hosts": list(result.hosts),
+        "state": result.state.value,
+        "elapsed_s": result.elapsed_s,
+        "reused_ops": list(result.timings.reused) if result.timings else [],
+        "sha256": result.artifact.sha256 if result.artifact else None,
+        "artifact": to_document(result.artifact),
+        "failure": to_document(result.failure),
+        "logs": result.logs,
     }
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from orchestrator.report import wording
 from orchestrator.report.page import BAD, FAINT, STRONG, Page, Words, line
-from orchestrator.report.progress import Progress, StageProgress, WheelProgress, Work
+from orchestrator.report.progress import Progress, SourceCount, StageProgress, WheelProgress, Work
 
 MOST_SHOWN = 8
 """How many running hosts, ops or wheels are named; the others are counted."""
@@ -33,6 +33,12 @@ def running_words(running: Mapping[str, Work], now_s: float, cells: int) -> str:
     limits = range(min(len(words), MOST_SHOWN), 0, -1)
     texts = (wording.shortened(words, limit) for limit in limits)
     return next((text for text in texts if cell_len(text) <= cells), wording.shortened(words, 1) if words else "")
+
+
+def source_words(sources: SourceCount) -> str:
+    """Say how far the compilers are, and how long they may still take."""
+    left = "" if sources.left_s is None else f", {wording.rough_duration(sources.left_s)} left"
+    return f"{sources.done} of {wording.count(sources.total, 'source')}{left}"
 
 
 def _stage_lines(stage: StageProgress, now_s: float, page: Page) -> Iterator[Text]:
@@ -60,9 +66,12 @@ def _wheel_lines(stage: StageProgress, now_s: float, page: Page) -> Iterator[Tex
 
 
 def _wheel_words(wheel: WheelProgress, now_s: float, cells: int) -> str:
-    if not wheel.running:
+    is_compiling = wheel.sources is not None and wheel.sources.done < wheel.sources.total
+    if not (wheel.running or is_compiling):
         return f"{wheel.step}  {wording.duration(now_s - wheel.started_s)}"
     done = f"{wheel.finished}/{wheel.total}  "
+    if wheel.sources is not None:
+        done += f"compiling {source_words(wheel.sources)}  "
     return done + running_words(wheel.running, now_s, cells - len(done))
 
 

@@ -13,14 +13,16 @@ from orchestrator.model.events import (
     LogLine,
     Note,
     OpFinished,
+    OpReused,
     Stage,
     StageFinished,
     StageStarted,
 )
 from orchestrator.planning.folding import fold_hosts
 from orchestrator.report import wording
+from orchestrator.report.drawing import source_words
 from orchestrator.report.page import BAD, FAINT, GOOD, STRONG, Marks, line, said
-from orchestrator.report.progress import Progress, StageProgress
+from orchestrator.report.progress import Progress, StageProgress, WheelProgress
 
 
 class Verbosity(str, Enum):
@@ -56,7 +58,8 @@ def leaves_line(event: Event, verbosity: Verbosity, medium: Medium) -> bool:
         return False
     if isinstance(event, LogLine):
         return verbosity is Verbosity.DEBUG
-    return isinstance(event, StageFinished) or (is_log and isinstance(event, StageStarted | BuildStep | OpFinished))
+    goes_on = isinstance(event, StageStarted | BuildStep | OpFinished | OpReused)
+    return isinstance(event, StageFinished) or (is_log and goes_on)
 
 
 def line_of(event: Event, progress: Progress, marks: Marks) -> Text:  # noqa: PLR0911 - one return per event
@@ -75,8 +78,8 @@ def line_of(event: Event, progress: Progress, marks: Marks) -> Text:  # noqa: PL
             return said((marks.bad, BAD), f"{event.stage.value}  {event.host}: {text}")
         case BuildStep():
             return line(f"{marks.dot} {Stage.BUILD.value}  {event.wheel}  {event.text}")
-        case OpFinished():
-            return _op_line(event, progress, marks)
+        case OpFinished() | OpReused():
+            return _op_line(event, progress.stages[Stage.BUILD].wheels[event.wheel], marks)
         case _:
             return line()
 
@@ -89,6 +92,7 @@ def finished_line(stage: StageProgress, marks: Marks) -> Text:
     words = [
         wording.count(stage.total, noun) if is_good else f"{reached} of {wording.count(stage.total, noun)}",
         wording.count(stage.op_count, "op") if stage.op_count else "",
+        f"{wording.count(stage.reused_count, 'op')} reused" if stage.reused_count else "",
         wording.size(stage.arrived_bytes) if stage.arrived_bytes else "",
         wording.duration(stage.elapsed_s or 0.0),
         "" if is_good else f"failed: {_folded(stage)}",
@@ -96,12 +100,16 @@ def finished_line(stage: StageProgress, marks: Marks) -> Text:
     return line(_mark(marks, is_good=is_good), f" {stage.stage.value}  ", "  ".join(word for word in words if word))
 
 
-def _op_line(event: OpFinished, progress: Progress, marks: Marks) -> Text:
-    wheel = progress.stages[Stage.BUILD].wheels[event.wheel]
-    count = f"{wheel.finished}/{wheel.total}"
-    words = [Stage.BUILD.value, event.wheel, count, f"{event.op} {wording.duration(event.elapsed_s)}"]
-    text = "  ".join(words) + (f": {event.text}" if event.text else "")
-    return said(_mark(marks, is_good=event.is_ok), text)
+def _op_line(event: OpFinished | OpReused, wheel: WheelProgress, marks: Marks) -> Text:
+    words = [Stage.BUILD.value, event.wheel]
+    if isinstance(event, OpFinished) and not event.is_ok:
+        after = f" after {wording.duration(event.elapsed_s)}" if event.elapsed_s else ""
+        return said((marks.bad, BAD), "  ".join([*words, f"{event.op} failed{after}: {event.text}"]))
+    words += [f"{wheel.finished}/{wheel.total}", event.op]
+    words[-1] += " reused" if isinstance(event, OpReused) else f" {wording.duration(event.elapsed_s)}"
+    if wheel.sources is not None:
+        words.append(source_words(wheel.sources))
+    return said((marks.good, GOOD), "  ".join(words))
 
 
 def _mark(marks: Marks, *, is_good: bool) -> tuple[str, str]:

@@ -13,7 +13,9 @@ from orchestrator.model.events import (
     HostFinished,
     HostProgress,
     OpFinished,
+    OpReused,
     OpStarted,
+    SourcesCompiled,
     Stage,
     StageFinished,
     StageStarted,
@@ -35,6 +37,16 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCount:
+    """How far the compilers of one wheel are."""
+
+    done: int
+    total: int
+    left_s: float | None
+    """Estimated when it was said; None when nothing is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WheelProgress:
     """One wheel in the making."""
 
@@ -42,8 +54,11 @@ class WheelProgress:
     step: str = ""
     """What it works at beside ops: `environment`, `source`, `wheel`."""
     total: int = 0
-    """How many ops it compiles; 0 until that is known."""
+    """How many ops it compiles or reuses; 0 until that is known."""
     finished: int = 0
+    """How many of them are there."""
+    sources: SourceCount | None = None
+    """None until the compilers begin."""
     running: Mapping[str, Work] = field(default_factory=dict)
     """By op, in the order of their start."""
 
@@ -63,6 +78,8 @@ class StageProgress:
     """BUILD only: the wheels that have not ended, by label."""
     op_count: int = 0
     """BUILD only: how many ops were compiled."""
+    reused_count: int = 0
+    """BUILD only: how many ops an earlier build had left."""
     arrived_bytes: int = 0
     """What the hosts that ended well have received."""
     first_byte_s: float | None = None
@@ -116,7 +133,7 @@ def fold(progress: Progress, event: Event, now_s: float) -> Progress:
             return _with_stage(progress, _host_works(_stage(progress, event.stage, now_s), event, now_s))
         case HostFinished():
             return _with_stage(progress, _host_ended(_stage(progress, event.stage, now_s), event))
-        case BuildStep() | OpStarted() | OpFinished():
+        case BuildStep() | OpStarted() | OpFinished() | OpReused() | SourcesCompiled():
             return _with_stage(progress, _wheel_works(_stage(progress, Stage.BUILD, now_s), event, now_s))
         case _:
             return progress
@@ -148,7 +165,9 @@ def _host_ended(stage: StageProgress, event: HostFinished) -> StageProgress:
     )
 
 
-def _wheel_works(stage: StageProgress, event: BuildStep | OpStarted | OpFinished, now_s: float) -> StageProgress:
+def _wheel_works(
+    stage: StageProgress, event: BuildStep | OpStarted | OpFinished | OpReused | SourcesCompiled, now_s: float
+) -> StageProgress:
     wheel = stage.wheels.get(event.wheel) or WheelProgress(started_s=now_s)
     match event:
         case BuildStep():
@@ -158,8 +177,14 @@ def _wheel_works(stage: StageProgress, event: BuildStep | OpStarted | OpFinished
             wheel = dataclasses.replace(wheel, running=running, total=event.total)
         case OpFinished():
             running = _without(wheel.running, event.op)
-            wheel = dataclasses.replace(wheel, running=running, finished=wheel.finished + 1)
+            wheel = dataclasses.replace(wheel, running=running, finished=wheel.finished + event.is_ok)
             stage = dataclasses.replace(stage, op_count=stage.op_count + event.is_ok)
+        case OpReused():
+            wheel = dataclasses.replace(wheel, total=event.total, finished=wheel.finished + 1)
+            stage = dataclasses.replace(stage, reused_count=stage.reused_count + 1)
+        case SourcesCompiled():
+            sources = SourceCount(done=event.done, total=event.total, left_s=event.left_s)
+            wheel = dataclasses.replace(wheel, sources=sources)
     return dataclasses.replace(stage, wheels={**stage.wheels, event.wheel: wheel})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 
@@ -30,6 +31,17 @@ def duration(elapsed_s: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
+
+
+def rough_duration(elapsed_s: float) -> str:
+    """Write an estimated time, no more precisely than it deserves: `40 s`, `6 min`, `1 h 10 min`."""
+    if elapsed_s < 55:
+        return f"{max(10, math.ceil(elapsed_s / 10) * 10)} s"
+    minutes = max(1, round(elapsed_s / 60))
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(round(minutes, -1), 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def count(number: int, noun: str) -> str:

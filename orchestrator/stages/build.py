@@ -10,17 +10,18 @@ from pathlib import Path
 from orchestrator.audit.wheels import read_wheel
 from orchestrator.build.order import BuildOrder, BuildTools
 from orchestrator.build.wheel import make_wheel
-from orchestrator.errors import DsdeployError, StoreError
+from orchestrator.errors import DsdeployError, PlanError
+from orchestrator.model.building import WheelResult, WheelState
 from orchestrator.model.events import HostFinished, Stage, StageFinished, StageStarted
 from orchestrator.model.facts import Facts
 from orchestrator.model.ops import OpSpec
-from orchestrator.model.outcome import Failure, Outcome, Outcomes
+from orchestrator.model.outcome import Failure
 from orchestrator.model.plan import DeployPlan, HostVerdict, WheelPlan, WheelVerdict
-from orchestrator.model.wheels import Artifact, make_wheel_filename
+from orchestrator.model.toolchain import ToolchainKind
 from orchestrator.planning.deployment import check_nothing_is_refused
 from orchestrator.planning.ops import ops_of
-from orchestrator.ports import Fleet, PackageIndex, Remote, Reporter, Store
-from orchestrator.store.wheel_files import read_artifact
+from orchestrator.ports import CompileHistory, Fleet, OpCache, PackageIndex, Remote, Reporter, Store, ToolchainProvider
+from orchestrator.stages.fetch import take_from_host, take_from_store
 
 _RESERVED_BYTES = 1_000_000_000
 """Memory that a builder keeps for itself."""
@@ -44,6 +45,9 @@ class BuildPorts:
     """Opens the controller's own agent at first use."""
     store: Store
     index: PackageIndex
+    toolchains: Mapping[ToolchainKind, ToolchainProvider]
+    op_cache: OpCache
+    history: CompileHistory
     reporter: Reporter
     folders: BuildFolders
     clock: Callable[[], float]
@@ -56,37 +60,29 @@ class BuildTask:
 
     plan: DeployPlan
     facts: Mapping[str, Facts]
-    controller: Callable[[], Facts]
+    controller: Callable[[str], Facts]
     pythons: Mapping[str, str]
     """Host → target interpreter."""
     specs: Sequence[OpSpec]
     """The whole catalogue."""
     jobs: int | None = None
-    """Compilers at once; None: as many as the builder has cores."""
+    """Compilers at once, at most; None: as many as the builder has cores."""
 
 
-def have_wheels(task: BuildTask, ports: BuildPorts) -> Outcomes[Artifact]:
-    """Return the wheel of every signature that a host needs; an outcome's `host` is the signature's build key.
+def have_wheels(task: BuildTask, ports: BuildPorts) -> tuple[WheelResult, ...]:
+    """Return what became of the wheel of every signature that a host needs.
 
-    One signature that fails does not stop the others. Raises PlanError, before anything is done, when a required op
-    is refused.
+    One signature that fails does not stop the others; a required op that is refused is a failure of its signature.
     """
-    check_nothing_is_refused(task.plan)
     wanted = [wheel for wheel in task.plan.wheels if _is_wanted(wheel, task.plan)]
     to_build = [wheel for wheel in wanted if wheel.verdict is WheelVerdict.BUILD]
     started = ports.clock()
     if to_build:
         ports.reporter.emit(StageStarted(stage=Stage.BUILD, total=len(to_build)))
-    outcomes = tuple(_outcome(wheel, task, ports) for wheel in wanted)
+    results = tuple(_have(wheel, task, ports) for wheel in wanted)
     if to_build:
         ports.reporter.emit(StageFinished(stage=Stage.BUILD, elapsed_s=ports.clock() - started))
-    return Outcomes(items=outcomes)
-
-
-def failed_wheels(outcomes: Outcomes[Artifact], plan: DeployPlan) -> tuple[Outcome[object], ...]:
-    """Return the failures with the signatures' labels, which say more to people than build keys."""
-    labels = {str(wheel.build_key): wheel.signature.label for wheel in plan.wheels}
-    return tuple(replace(outcome, host=labels[outcome.host]) for outcome in outcomes.failed)
+    return results
 
 
 def _is_wanted(wheel: WheelPlan, plan: DeployPlan) -> bool:
@@ -95,85 +91,73 @@ def _is_wanted(wheel: WheelPlan, plan: DeployPlan) -> bool:
     return wheel.verdict is WheelVerdict.BUILD or not to_install.isdisjoint(wheel.hosts)
 
 
-def _outcome(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> Outcome[Artifact]:
+def _have(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> WheelResult:
     started = ports.clock()
-    artifact, failure = None, None
+    result = WheelResult(
+        signature=wheel.signature, build_key=wheel.build_key, hosts=wheel.hosts, state=WheelState.STORED
+    )
     try:
-        artifact = _take(wheel, task, ports)
+        result = _take(result, wheel, task, ports)
     except DsdeployError as error:
-        failure = Failure.of(error)
-    elapsed_s = ports.clock() - started
-    outcome = Outcome(host=wheel.build_key, value=artifact, failure=failure, elapsed_s=elapsed_s)
+        result = replace(result, state=WheelState.FAILED, failure=Failure.of(error), logs=_find_logs(wheel, ports))
+    result = replace(result, elapsed_s=ports.clock() - started)
     if wheel.verdict is WheelVerdict.BUILD:
-        ports.reporter.emit(HostFinished.of(Stage.BUILD, replace(outcome, host=wheel.signature.label)))
-    return outcome
+        ports.reporter.emit(HostFinished.of(Stage.BUILD, result.outcome))
+    return result
 
 
-def _take(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> Artifact:
+def _take(result: WheelResult, wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> WheelResult:
     match wheel.verdict:
         case WheelVerdict.REUSE:
-            return _reuse(wheel, ports.store)
+            return replace(result, artifact=take_from_store(wheel, ports.store))
         case WheelVerdict.FETCH:
-            return _fetch(wheel, task, ports)
+            artifact = take_from_host(wheel, task.facts, fleet=ports.fleet, store=ports.store, work=ports.folders.work)
+            return replace(result, state=WheelState.FETCHED, artifact=artifact)
         case WheelVerdict.BUILD:
-            return _build(wheel, task, ports)
+            return _build(result, wheel, task, ports)
 
 
-def _reuse(wheel: WheelPlan, store: Store) -> Artifact:
-    assert wheel.sha256 is not None  # the plan's rule for a wheel that exists
-    artifact = store.get(wheel.sha256)
-    if artifact is None:
-        raise StoreError(
-            f"the store does not hold {wheel.sha256[:12]}",
-            hint="make a new plan; `dsdeploy provision --force` builds it again whatever the hosts have",
-        )
-    return artifact
-
-
-def _fetch(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> Artifact:
-    """Copy the wheel back from a host that holds it; the store checks it like any other."""
-    holder, version = _find_holder(wheel, task.facts)
-    filename = make_wheel_filename(version, wheel.signature)
-    with tempfile.TemporaryDirectory(dir=ports.folders.work) as folder:
-        copy = Path(folder, filename)
-        ports.fleet.remote(holder).get(f"cache:wheels/{wheel.sha256}/{filename}", copy)
-        return ports.store.add(copy, read_artifact(copy).manifest)
-
-
-def _find_holder(wheel: WheelPlan, facts: Mapping[str, Facts]) -> tuple[str, str]:
-    """Return a host that holds the wheel, and the wheel's version; a cache may be gone since a saved plan was made."""
-    for host in wheel.hosts:
-        stamp = facts[host].stamp
-        if stamp and stamp.wheel_sha256 == wheel.sha256 and wheel.sha256 in facts[host].cached_wheels:
-            return host, stamp.version
-    raise StoreError(f"no host holds {(wheel.sha256 or '')[:12]} any more", hint="make a new plan")
-
-
-def _build(wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> Artifact:
+def _build(result: WheelResult, wheel: WheelPlan, task: BuildTask, ports: BuildPorts) -> WheelResult:
     """Build under the key's lock; what another process built while we waited is taken instead."""
+    check_nothing_is_refused([wheel])
+    order = _order(wheel, task)
     before = ports.store.find(wheel.build_key)
     with ports.store.lock(wheel.build_key):
         now = ports.store.find(wheel.build_key)
         if now is not None and now != before:
-            return now
+            return replace(result, artifact=now)
         with tempfile.TemporaryDirectory(dir=ports.folders.work) as folder:
-            built = make_wheel(_order(wheel, task), _tools(wheel, ports, Path(folder)))
-            return ports.store.add(built.path, built.manifest)
+            built = make_wheel(order, _tools(wheel, ports, Path(folder)))
+            artifact = ports.store.add(built.path, built.manifest)
+    return replace(
+        result,
+        state=WheelState.BUILT,
+        artifact=artifact,
+        timings=built.timings,
+        logs=_find_logs(wheel, ports),
+    )
 
 
 def _order(wheel: WheelPlan, task: BuildTask) -> BuildOrder:
     assert wheel.builder is not None  # the plan's rule for BUILD
+    if wheel.builder.toolchain is None:
+        raise PlanError(
+            f"the plan does not say with what {wheel.signature.label} is compiled: an older dsdeploy wrote it",
+            hint="write a new one: dsdeploy plan --out FILE",
+        )
     host = wheel.builder.host
-    system = (task.controller() if host is None else task.facts[host]).system
+    machine = task.controller(wheel.signature.python_tag) if host is None else task.facts[host]
     return BuildOrder(
         signature=wheel.signature,
         recipe=task.plan.recipe,
         build_key=wheel.build_key,
         decisions=wheel.ops,
         specs=ops_of(task.specs, wheel.signature.accelerator, task.plan.recipe),
+        toolchain=wheel.builder.toolchain,
         python=None if host is None else task.pythons[host],
-        cores=task.jobs or system.cpu_cores,
-        memory_bytes=max(system.memory_available_bytes - _RESERVED_BYTES, 0),
+        cores=task.jobs or machine.system.cpu_cores,
+        memory_bytes=max(machine.system.memory_available_bytes - _RESERVED_BYTES, 0),
+        ccache=machine.ccache.path if machine.ccache and machine.ccache.is_working else None,
     )
 
 
@@ -183,9 +167,23 @@ def _tools(wheel: WheelPlan, ports: BuildPorts, folder: Path) -> BuildTools:
     return BuildTools(
         remote=ports.controller() if host is None else ports.fleet.remote(host),
         index=ports.index,
+        toolchains=ports.toolchains,
+        op_cache=ports.op_cache,
+        history=ports.history,
         reporter=ports.reporter,
+        clock=ports.clock,
         read_wheel=read_wheel,
         folder=folder,
-        logs=ports.folders.logs / wheel.build_key,
+        logs=_logs(wheel, ports),
         cache=ports.folders.cache,
     )
+
+
+def _logs(wheel: WheelPlan, ports: BuildPorts) -> Path:
+    return ports.folders.logs / wheel.build_key
+
+
+def _find_logs(wheel: WheelPlan, ports: BuildPorts) -> str | None:
+    """Name the folder with the logs of a build, if it got so far as to leave one."""
+    logs = _logs(wheel, ports)
+    return str(logs) if wheel.verdict is WheelVerdict.BUILD and logs.exists() else None

@@ -25,7 +25,7 @@ class PlanTask:
     hosts: Sequence[Host]
     recipe: Recipe
     specs: Sequence[OpSpec]
-    controller: Callable[[], Facts]
+    controller: Callable[[str], Facts]
     """Probes the controller at first use: only a build has to ask."""
     builder: str
     python: str | None

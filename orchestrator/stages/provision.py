@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult
 from orchestrator.model.plan import HostVerdict, WheelVerdict
-from orchestrator.model.wheels import BuildKey
-from orchestrator.stages.build import BuildPorts, BuildTask, failed_wheels, have_wheels
+from orchestrator.planning.deployment import check_nothing_is_refused
+from orchestrator.stages.build import BuildPorts, BuildTask, have_wheels
 from orchestrator.stages.deploy import DeployPorts, DeployTask, deploy
 
 
@@ -16,15 +16,17 @@ def provision(
 ) -> DeploymentResult:
     """Do what the plan says and return what became of every host.
 
-    A signature whose wheel cannot be had ends the run before any host is touched. Raises PlanError when the plan
-    refuses an op, and StoppedError as `deploy` does.
+    A signature whose wheel cannot be had ends the run before any host is touched. Raises PlanError, before anything is
+    done, when the plan refuses an op, and StoppedError as `deploy` does.
     """
     plan = task.plan
-    wheels = have_wheels(task, build_ports)
-    artifacts = {BuildKey(key): artifact for key, artifact in wheels.values().items()}
+    check_nothing_is_refused(plan.wheels)
+    results = have_wheels(task, build_ports)
+    artifacts = {result.build_key: result.artifact for result in results if result.artifact}
     to_build = {wheel.build_key for wheel in plan.wheels if wheel.verdict is WheelVerdict.BUILD}
     built = {key: artifact for key, artifact in artifacts.items() if key in to_build}
-    if wheels.failed or not plan.of_verdict(HostVerdict.INSTALL):
-        return DeploymentResult(deployment=identity.id, built=built, failures=failed_wheels(wheels, plan))
+    failures = tuple(result.outcome for result in results if result.failure)
+    if failures or not plan.of_verdict(HostVerdict.INSTALL):
+        return DeploymentResult(deployment=identity.id, built=built, failures=failures)
     order = DeployTask(identity=identity, plan=plan, facts=task.facts, pythons=task.pythons, artifacts=artifacts)
     return replace(deploy(order, deploy_ports), built=built)

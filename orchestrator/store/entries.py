@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from orchestrator.errors import StoreError
 from orchestrator.model.codec import DocumentError, from_document, to_document
 from orchestrator.model.wheels import Artifact, Manifest
+from orchestrator.store.drafts import sync
 from orchestrator.store.wheel_files import read_artifact
 
 RECORD_NAME = "artifact.json"
@@ -70,15 +70,6 @@ def age_of(folder: Path) -> int:
 def removal_hint(folder: Path) -> str:
     """Return how to get rid of a damaged wheel."""
     return f"remove it with `dsdeploy store remove {folder.name[:12]}`, then build it again"
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _as_inside(manifest: Manifest) -> Manifest:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -12,11 +10,11 @@ from pathlib import Path
 
 from orchestrator.errors import StoreError
 from orchestrator.model.wheels import Artifact, BuildKey, Manifest
-from orchestrator.store.entries import age_of, check_entry, read_entry, removal_hint, sync, write_entry
+from orchestrator.store.drafts import make_draft, make_private, publish, sync, take_turns
+from orchestrator.store.entries import age_of, check_entry, read_entry, removal_hint, write_entry
 from orchestrator.store.locks import hold
 from orchestrator.store.wheel_files import digest_of_file
 
-PART_PREFIX = ".part-"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 SHA256_PREFIX = re.compile(r"[0-9a-f]{6,64}")
 BUILD_KEY = re.compile(r"\w[\w-]*")
@@ -38,7 +36,6 @@ class Finding:
 class FolderStore:
     """Wheels in a folder; implements the port Store, for several processes and threads at once.
 
-    Writers take turns under one lock, so whatever has a temporary name when a writer begins was left by a dead one.
     `on_wait` is told whose lock is waited for; `on_note` what was cleaned up.
     """
 
@@ -69,11 +66,13 @@ class FolderStore:
         Raises StoreError when it is no whole wheel, its inside says something else, or there is no space.
         """
         key = _checked(manifest.build_key)
-        with self._writing(), self._part() as part:
-            artifact = write_entry(part, wheel, manifest)
+        with self._writing(), make_draft(self._wheels) as draft:
+            artifact = write_entry(draft, wheel, manifest)
             folder = self._wheels / key / artifact.sha256
             if not folder.exists():
-                self._publish(part, folder)
+                make_private(folder.parent)
+                publish(draft, folder)
+                sync(self._wheels)
                 return artifact
         stored = read_entry(folder)
         self.path_of(stored)
@@ -112,8 +111,8 @@ class FolderStore:
             folder = self._folder_of(sha256)
             if folder is None:
                 raise StoreError(f"the store has no wheel {sha256}", hint="see `dsdeploy store list`")
-            with self._part() as part:
-                folder.rename(part / folder.name)
+            with make_draft(self._wheels) as draft:
+                folder.rename(draft / folder.name)
             with suppress(OSError):
                 folder.parent.rmdir()
 
@@ -152,34 +151,16 @@ class FolderStore:
         """Be the only writer; yields what dead writers left, already removed and told."""
         try:
             self._make_folders()
-            with hold(self._locks / ".writer.lock", on_wait=self._on_wait):
-                leftovers = tuple(self._wheels.glob(f"{PART_PREFIX}*"))
+            with take_turns(self._wheels, self._locks / ".writer.lock", on_wait=self._on_wait) as leftovers:
                 for leftover in leftovers:
-                    shutil.rmtree(leftover)
                     self._on_note(f"removed {leftover}, left by a process that was killed")
                 yield leftovers
         except OSError as error:
             raise _unwritable(error) from error
 
-    @contextmanager
-    def _part(self) -> Iterator[Path]:
-        """Make a folder of a temporary name beside its future place, gone at the end unless it was renamed."""
-        part = Path(tempfile.mkdtemp(prefix=PART_PREFIX, dir=self._wheels))
-        try:
-            yield part
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-
-    def _publish(self, part: Path, folder: Path) -> None:
-        folder.parent.mkdir(mode=0o700, exist_ok=True)
-        part.rename(folder)
-        sync(folder.parent)
-        sync(self._wheels)
-
     def _make_folders(self) -> None:
         for folder in (self._wheels, self._locks):
-            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700, exist_ok=True)
+            make_private(folder)
 
 
 def _folders_in(folder: Path) -> Iterator[Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 from orchestrator.audit.shared_objects import SharedObject, highest_version, read_shared_object, version_order
 
 pytestmark = pytest.mark.process
+
+FATBINS = Path(__file__).parents[1] / "captures" / "fatbin"
 
 C_SOURCE = """
 #include <stdio.h>
@@ -97,11 +101,50 @@ def test_stripping_takes_the_debug_sections_away(cpp_object: Path, tmp_path: Pat
     assert (after.needed, after.glibc, after.glibcxx) == (before.needed, before.glibc, before.glibcxx)
 
 
-def test_a_fat_binary_section_is_device_code(cpp_object: Path, tmp_path: Path) -> None:
-    fat, device = tmp_path / "op.so", tmp_path / "device"
-    device.write_bytes(b"cubin")
-    subprocess.run(["objcopy", "--add-section", f".nv_fatbin={device}", cpp_object, fat], check=True)
-    assert read_shared_object(fat).has_device_code
+def add_section(library: Path, name: str, content: Path, folder: Path) -> Path:
+    target = folder / f"with{name}.so"
+    subprocess.run(["objcopy", "--add-section", f"{name}={content}", library, target], check=True)
+    return target
+
+
+def test_cuda_code_is_read_out_of_its_section(cpp_object: Path, tmp_path: Path) -> None:
+    assert read_shared_object(cpp_object).gpu_archs == ()
+    found = read_shared_object(
+        add_section(cpp_object, ".nv_fatbin", FATBINS / "sm_80+sm_90+compute_90.fatbin", tmp_path)
+    )
+    assert found.has_device_code
+    assert (found.gpu_archs, found.ptx_archs) == (("sm_80", "sm_90"), ("compute_90",))
+
+
+def test_hip_code_is_only_noticed(cpp_object: Path, tmp_path: Path) -> None:
+    (tmp_path / "code").write_bytes(b"__CLANG_OFFLOAD_BUNDLE__")
+    found = read_shared_object(add_section(cpp_object, ".hip_fatbin", tmp_path / "code", tmp_path))
+    assert found.has_device_code
+    assert (found.gpu_archs, found.ptx_archs) == ((), ())
+
+
+def test_cuda_code_that_cannot_be_read_is_a_value_error(cpp_object: Path, tmp_path: Path) -> None:
+    (tmp_path / "code").write_bytes(b"cubin")
+    library = add_section(cpp_object, ".nv_fatbin", tmp_path / "code", tmp_path)
+    with pytest.raises(ValueError, match="fat binary is cut off at byte 0"):
+        read_shared_object(library)
+
+
+def find_nvcc() -> str | None:
+    home = os.environ.get("CUDA_HOME")
+    return shutil.which("nvcc", path=f"{home}/bin" if home else None)
+
+
+@pytest.mark.skipif(find_nvcc() is None, reason="no nvcc on PATH or in CUDA_HOME")
+def test_what_a_real_nvcc_compiles_now_is_read(tmp_path: Path) -> None:
+    nvcc = find_nvcc()
+    assert nvcc is not None
+    (tmp_path / "kernel.cu").write_text("__global__ void store(int *p) { *p = 1; }")
+    archs = ["-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90a,code=[sm_90a,compute_90a]"]
+    command = [nvcc, "-shared", "-Xcompiler", "-fPIC", "-cudart", "none", *archs, "kernel.cu", "-o", "kernel.so"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    found = read_shared_object(tmp_path / "kernel.so")
+    assert (found.gpu_archs, found.ptx_archs) == (("sm_80", "sm_90a"), ("compute_90a",))
 
 
 def test_an_object_that_needs_nothing(tmp_path: Path) -> None:

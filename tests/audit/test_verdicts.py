@@ -11,7 +11,7 @@ from fakes.wheels import make_manifest, make_signature
 from orchestrator.audit.verdicts import Aspect, audit
 from orchestrator.model.facts import Facts, Gpu, Torch
 from orchestrator.model.signature import Accelerator, CpuLevel
-from orchestrator.model.wheels import OpRecord
+from orchestrator.model.wheels import Manifest, OpRecord
 
 FACTS = Facts(system=SYSTEM, accelerator=Accelerator.CPU, interpreter=INTERPRETER)
 GPU_MANIFEST = make_manifest(
@@ -132,6 +132,52 @@ def test_a_gpu_that_the_wheel_has_no_code_for_is_told_once() -> None:
 def test_code_runs_within_its_major(code: str, capability: str, *, does_run: bool) -> None:
     manifest = replace(GPU_MANIFEST, signature=replace(GPU_MANIFEST.signature, gpu_archs=(code,)))
     assert (audit(manifest, gpu_facts(capability)) == ()) is does_run
+
+
+def holding(*ops: OpRecord) -> Manifest:
+    return replace(GPU_MANIFEST, ops=ops)
+
+
+def test_what_was_found_in_the_files_counts_more_than_what_was_ordered() -> None:
+    manifest = holding(OpRecord(name="fused_adam", is_built=True, gpu_archs=("sm_90",)))
+    assert audit(manifest, gpu_facts("9.0")) == ()
+    (misfit,) = audit(manifest, gpu_facts("8.0"))
+    assert misfit.evidence == "holds sm_90, the host has sm_80 (H)"
+
+
+def test_ptx_serves_a_newer_gpu() -> None:
+    manifest = holding(OpRecord(name="quantizer", is_built=True, gpu_archs=("sm_80",), ptx_archs=("compute_80",)))
+    assert audit(manifest, gpu_facts("12.0")) == ()
+    (misfit,) = audit(manifest, gpu_facts("7.5"))
+    assert misfit.evidence == "holds compute_80, sm_80, the host has sm_75 (H)"
+
+
+def test_an_op_that_is_too_new_for_a_gpu_leaves_the_wheel_to_the_others() -> None:
+    manifest = holding(
+        OpRecord(name="fused_adam", is_built=True, gpu_archs=("sm_75", "sm_80")),
+        OpRecord(name="ragged_ops", is_built=True, gpu_archs=("sm_80",)),
+        OpRecord(name="cpu_adam", is_built=True),
+    )
+    assert audit(manifest, gpu_facts("7.5")) == ()
+
+
+def test_a_library_that_looks_in_a_folder_of_another_machine_does_not_fit() -> None:
+    ops = (
+        OpRecord(
+            name="ragged_ops",
+            is_built=True,
+            search_path=(
+                "$ORIGIN/../../dskernels",
+                "/home/b/lib/python3.12/site-packages/dskernels",
+                "/opt/conda/lib",
+                "",
+            ),
+        ),
+        OpRecord(name="cutlass_ops", is_built=True, search_path=("$ORIGIN/../../dskernels", "${ORIGIN}")),
+    )
+    (misfit,) = audit(make_manifest(ops=ops), FACTS)
+    assert misfit.aspect is Aspect.LIBRARY
+    assert "looks for libraries in /home/b/lib/python3.12/site-packages/dskernels, of the" in misfit.evidence
 
 
 def test_amd_code_runs_on_its_own_arch_only() -> None:

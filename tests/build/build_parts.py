@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shutil
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orchestrator.audit.wheels import read_wheel
 from orchestrator.build.order import BuildOrder, BuildTools
+from orchestrator.build.tasks import Task
 from orchestrator.model.events import Event
 from orchestrator.model.ops import OpDecision, OpSpec, OpVerdict
 from orchestrator.model.recipe import Recipe, Source, SourceKind
 from orchestrator.model.signature import Accelerator, CpuLevel, Signature
+from orchestrator.model.toolchain import Toolchain, ToolchainKind
 from orchestrator.model.wheels import make_build_key
 from orchestrator.ports import PackageFile, PackageIndex, Remote
+from orchestrator.store.compile_history import FileHistory
+from orchestrator.store.op_libraries import FolderOpCache
 
 PYTHON_TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
 SIGNATURE = Signature(
@@ -27,6 +33,9 @@ SIGNATURE = Signature(
     cpu_level=CpuLevel.X86_64_V3,
     glibc="2.36",
     glibcxx="3.4.30",
+)
+TOOLCHAIN = Toolchain(
+    kind=ToolchainKind.HOST, reason="the tests' own", cxx=str(shutil.which("g++")), cxx_version="12.2.0"
 )
 
 
@@ -43,6 +52,19 @@ class EventList:
 def make_spec(name: str, **changes: object) -> OpSpec:
     values = {"name": name, "build_variable": f"DS_BUILD_{name.upper()}", "accelerator": Accelerator.CPU}
     return OpSpec(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def make_task(label: str, **changes: object) -> Task:
+    values: dict[str, object] = {
+        "label": label,
+        "argv": ("g++", label),
+        "target": f"{label}.o",
+        "ops": ("op",),
+        "cpu_s": 30.0,
+        "memory_bytes": 1 << 30,
+        "history_key": label,
+    }
+    return Task(**{**values, **changes})  # type: ignore[arg-type]
 
 
 SPECS = (
@@ -66,6 +88,7 @@ def make_order(
         "build_key": make_build_key(SIGNATURE, recipe),
         "decisions": tuple(_decide(spec, reasons.get(spec.name)) for spec in specs),
         "specs": specs,
+        "toolchain": TOOLCHAIN,
         "python": sys.executable,
         "cores": 2,
         "memory_bytes": 8_000_000_000,
@@ -88,6 +111,10 @@ def make_tools(folder: Path, *, remote: Remote, index: PackageIndex) -> BuildToo
         folder=folder / "wheels",
         logs=folder / "logs",
         cache=folder / "cache",
+        toolchains={},
+        op_cache=FolderOpCache(folder / "cache" / "ops"),
+        history=FileHistory(folder / "cache" / "history.json"),
+        clock=time.monotonic,
     )
 
 

@@ -1,69 +1,87 @@
-"""Which op starts when, and how many compilers run."""
+"""Which compiler starts when, and how many run beside each other."""
 
 from __future__ import annotations
 
-from build_parts import make_spec
+from build_parts import make_spec, make_task
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.build.schedule import make_schedule
+from orchestrator.build.schedule import Budget, choose_next, count_compilers, in_order, time_left_s
+from orchestrator.build.tasks import Task
 
 GIB = 1 << 30
-SPECS = st.lists(
+AMPLE = Budget(cores=4, memory_bytes=64 * GIB)
+TASKS = st.lists(
     st.builds(
-        make_spec,
+        make_task,
         st.text("abcdef", min_size=1),
-        compile_cpu_s=st.floats(1, 1000),
-        peak_memory_bytes=st.integers(GIB // 2, 4 * GIB),
+        cpu_s=st.floats(0.1, 1000),
+        memory_bytes=st.integers(GIB // 2, 8 * GIB),
     ),
-    unique_by=lambda spec: spec.name,
+    unique_by=lambda task: task.label,
     max_size=12,
 )
 
 
-def test_the_longest_op_starts_first() -> None:
-    specs = [
-        make_spec("short", compile_cpu_s=10),
-        make_spec("long", compile_cpu_s=90),
-        make_spec("mid", compile_cpu_s=30),
-    ]
-    schedule = make_schedule(specs, cores=2, memory_bytes=64 * GIB)
-    assert [op.spec.name for op in schedule.ops] == ["long", "mid", "short"]
+def test_the_longest_starts_first() -> None:
+    tasks = [make_task("short", cpu_s=10), make_task("long", cpu_s=90), make_task("mid", cpu_s=30)]
+    assert [task.label for task in in_order(tasks)] == ["long", "mid", "short"]
 
 
-def test_two_cores_compile_two_ops_with_one_compiler_each() -> None:
-    schedule = make_schedule([make_spec(name) for name in "abc"], cores=2, memory_bytes=64 * GIB)
-    assert schedule.at_once == 2
-    assert {op.jobs for op in schedule.ops} == {1}
+def test_a_link_comes_before_any_source_once_its_objects_are_there() -> None:
+    link, source = make_link("op", sources=("a.o",)), make_task("b", cpu_s=500)
+    waiting = in_order([source, link])
+    assert choose_next(waiting, [], {"a.o"}, AMPLE) == link
+    assert choose_next(waiting, [], (), AMPLE) == source
 
 
-def test_cores_that_are_left_over_go_to_the_long_ops() -> None:
-    specs = [make_spec("long", compile_cpu_s=90), make_spec("short", compile_cpu_s=10)]
-    schedule = make_schedule(specs, cores=20, memory_bytes=64 * GIB)
-    assert [op.jobs for op in schedule.ops] == [17, 2]
+def test_no_more_compilers_run_than_there_are_cores() -> None:
+    running = [make_task(name) for name in "abcd"]
+    assert choose_next([make_task("e")], running, (), AMPLE) is None
 
 
-def test_a_compiler_that_is_left_over_goes_to_one_op_only() -> None:
-    specs = [make_spec("long", compile_cpu_s=98), make_spec("a", compile_cpu_s=1), make_spec("b", compile_cpu_s=1)]
-    assert sum(op.jobs for op in make_schedule(specs, cores=3, memory_bytes=64 * GIB).ops) == 3
+def test_a_hungry_compiler_waits_and_a_frugal_one_goes_first() -> None:
+    budget = Budget(cores=4, memory_bytes=6 * GIB)
+    running = [make_task("a", memory_bytes=3 * GIB)]
+    hungry, frugal = make_task("b", cpu_s=90, memory_bytes=4 * GIB), make_task("c", cpu_s=9, memory_bytes=2 * GIB)
+    assert choose_next([hungry, frugal], running, (), budget) == frugal
+    assert choose_next([hungry], running, (), budget) is None
 
 
-def test_memory_limits_the_compilers() -> None:
-    specs = [make_spec(name, peak_memory_bytes=3 * GIB) for name in "abcd"]
-    assert make_schedule(specs, cores=16, memory_bytes=7 * GIB).at_once == 2
+def test_one_compiler_always_runs_however_little_memory_there_is() -> None:
+    hungry = make_task("a", memory_bytes=8 * GIB)
+    assert choose_next([hungry], [], (), Budget(cores=4, memory_bytes=0)) == hungry
 
 
-def test_one_op_is_compiled_however_little_memory_there_is() -> None:
-    schedule = make_schedule([make_spec("huge", peak_memory_bytes=8 * GIB)], cores=4, memory_bytes=0)
-    assert (schedule.at_once, schedule.ops[0].jobs) == (1, 1)
+def test_after_a_killed_compiler_half_the_jobs_run_in_half_the_memory() -> None:
+    assert AMPLE.halved() == Budget(cores=2, memory_bytes=32 * GIB)
+    assert AMPLE.halved().halved().halved().cores == 1
 
 
-@given(specs=SPECS, cores=st.integers(1, 128), memory_bytes=st.integers(0, 512 * GIB))
-def test_every_op_is_scheduled_once_and_no_limit_is_broken(specs: list, cores: int, memory_bytes: int) -> None:  # type: ignore[type-arg]
-    schedule = make_schedule(specs, cores=cores, memory_bytes=memory_bytes)
-    assert sorted(op.spec.name for op in schedule.ops) == sorted(spec.name for spec in specs)
-    assert 1 <= schedule.at_once <= max(1, min(cores, len(specs)))
-    compilers = sum(sorted((op.jobs for op in schedule.ops), reverse=True)[: schedule.at_once])
-    assert compilers <= cores
-    peak_bytes = max((spec.peak_memory_bytes for spec in specs), default=0)
-    assert compilers <= 1 or compilers * peak_bytes <= memory_bytes
+def test_what_is_left_is_shared_by_the_cores() -> None:
+    assert time_left_s([make_task("a", cpu_s=30), make_task("b", cpu_s=10)], AMPLE) == 10
+
+
+def test_setup_compiles_with_as_many_jobs_as_the_hungriest_op_allows() -> None:
+    specs = [make_spec("a", peak_memory_bytes=3 * GIB), make_spec("b", peak_memory_bytes=GIB)]
+    assert count_compilers(specs, cores=16, memory_bytes=7 * GIB) == 2
+    assert count_compilers(specs, cores=1, memory_bytes=64 * GIB) == 1
+    assert count_compilers([], cores=4, memory_bytes=GIB) == 4
+
+
+@given(TASKS, st.integers(1, 8), st.integers(0, 16 * GIB))
+def test_every_task_runs_once_within_the_budget(tasks: list[Task], cores: int, memory_bytes: int) -> None:
+    budget = Budget(cores=cores, memory_bytes=memory_bytes)
+    waiting, running, done = list(in_order(tasks)), list[Task](), list[Task]()
+    while waiting or running:
+        while task := choose_next(waiting, running, (), budget):
+            waiting.remove(task)
+            running.append(task)
+        assert 0 < len(running) <= cores
+        assert len(running) == 1 or sum(task.memory_bytes for task in running) <= memory_bytes
+        done.append(running.pop(0))
+    assert sorted(task.label for task in done) == sorted(task.label for task in tasks)
+
+
+def make_link(op: str, *, sources: tuple[str, ...]) -> Task:
+    return make_task(op, sources=sources, history_key=None, cpu_s=1.0)

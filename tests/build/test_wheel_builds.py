@@ -19,7 +19,7 @@ from orchestrator.build.order import BuildOrder, BuildTools, BuiltWheel
 from orchestrator.build.wheel import make_wheel
 from orchestrator.errors import BuildError
 from orchestrator.index.pip_index import PipIndex
-from orchestrator.model.events import BuildStep, OpFinished, OpStarted
+from orchestrator.model.events import BuildStep, Note, OpFinished, OpStarted
 from orchestrator.model.recipe import BuildStrategy
 from orchestrator.remote.local import open_local
 from orchestrator.remote.session import AgentSession
@@ -117,9 +117,15 @@ def test_the_cpu_level_is_the_signatures(built: BuiltWheel) -> None:
 def test_progress_is_told_step_by_step_and_op_by_op(order: BuildOrder, tools: BuildTools) -> None:
     make_wheel(order, tools)
     events = events_of(tools).events
-    assert [event.text for event in events if isinstance(event, BuildStep)] == ["environment", "source", "wheel"]
+    assert [event.text for event in events if isinstance(event, BuildStep)] == [
+        "environment",
+        "source",
+        "commands",
+        "wheel",
+        "loading",
+    ]
     started = [event.op for event in events if isinstance(event, OpStarted)]
-    assert started[0] == "async_io"  # the longest
+    assert started[:2] == ["not_implemented", "async_io"]  # only to be linked; the longest
     assert sorted(started) == sorted(spec.name for spec in SPECS)
     assert {event.op for event in events if isinstance(event, OpFinished) and event.is_ok} == set(started)
 
@@ -158,7 +164,7 @@ def test_a_failed_op_names_itself_its_source_and_the_first_error(
     with pytest.raises(BuildError) as failure:
         make_wheel(order_for(tree, order), tools)
     assert "op pin_memory failed on controller: csrc/pin_memory.c:1: no_such_header.h" in failure.value.message
-    assert str(tools.logs / "op-pin_memory.log") in failure.value.message
+    assert str(tools.logs / "pin_memory-csrc-pin_memory.c.log") in failure.value.message
     assert [event.op for event in events_of(tools).events if isinstance(event, OpFinished) and not event.is_ok] == [
         "pin_memory"
     ]
@@ -214,6 +220,65 @@ def test_a_python_of_another_tag_is_refused(order: BuildOrder, tools: BuildTools
 def test_a_python_that_is_not_there_is_refused(order: BuildOrder, tools: BuildTools) -> None:
     with pytest.raises(BuildError, match="none that runs"):
         make_wheel(replace(order, python="/no/such/python"), tools)
+
+
+def test_an_op_that_was_compiled_before_is_not_compiled_again(order: BuildOrder, tools: BuildTools) -> None:
+    first, second = (make_wheel(order, replace(tools, folder=tools.folder / name)) for name in "ab")
+    assert {span.op for span in first.timings.spans} == {spec.name for spec in SPECS}
+    assert (second.timings.spans, second.timings.reused) == ((), tuple(spec.name for spec in SPECS))
+    assert second.path.read_bytes() == first.path.read_bytes()
+
+
+def test_an_order_with_one_more_op_compiles_one_op(order: BuildOrder, tools: BuildTools) -> None:
+    make_wheel(replace(order, decisions=order.decisions[1:]), tools)
+    more = make_wheel(order, replace(tools, folder=tools.folder / "more"))
+    assert {span.op for span in more.timings.spans} == {"cpu_adam"}
+    assert more.manifest.built_ops == tuple(spec.name for spec in SPECS)
+
+
+def test_a_build_that_failed_goes_on_at_the_op_where_it_stood(
+    order: BuildOrder, tools: BuildTools, moody: Callable[[str], BuildOrder]
+) -> None:
+    trying = replace(moody("exit 1"), cores=1)
+    with pytest.raises(BuildError, match="op pin_memory failed"):
+        make_wheel(trying, tools)
+    done = {event.op for event in events_of(tools).events if isinstance(event, OpFinished) and event.is_ok}
+    again = make_wheel(trying, tools)
+    assert set(again.timings.reused) == done
+    assert done
+    assert {span.op for span in again.timings.spans} == {spec.name for spec in SPECS} - done
+
+
+def test_a_compiler_that_was_killed_starts_once_more(tools: BuildTools, moody: Callable[[str], BuildOrder]) -> None:
+    built = make_wheel(moody("kill -9 $$"), tools)
+    assert [span.op for span in built.timings.spans if span.is_retry] == ["pin_memory"]
+    assert any(isinstance(event, Note) and "pin_memory.c" in event.text for event in events_of(tools).events)
+    assert built.manifest.built_ops == tuple(spec.name for spec in SPECS)
+
+
+def test_a_compiler_that_is_killed_again_fails_the_build(order: BuildOrder, tools: BuildTools, tmp_path: Path) -> None:
+    killed = compile_with(order, tmp_path, "kill -9 $$")
+    with pytest.raises(BuildError, match="op pin_memory failed"):
+        make_wheel(killed, tools)
+
+
+def compile_with(order: BuildOrder, folder: Path, instead: str) -> BuildOrder:
+    """Return the order with a compiler that does something else for pin_memory's source."""
+    compiler = folder / "c++"
+    compiler.write_text(f'#!/bin/sh\ncase "$*" in *-c*pin_memory.c*) {instead} ;; esac\nexec g++ "$@"\n')
+    compiler.chmod(0o755)
+    return replace(order, toolchain=replace(order.toolchain, cxx=str(compiler)))
+
+
+@pytest.fixture
+def moody(tmp_path: Path, order: BuildOrder) -> Callable[[str], BuildOrder]:
+    """Makes an order whose compiler does something else for pin_memory's source, but only once."""
+
+    def make(instead: str) -> BuildOrder:
+        mark = tmp_path / "mark"
+        return compile_with(order, tmp_path, f"[ -e {mark} ] || {{ touch {mark} ; {instead} ; }}")
+
+    return make
 
 
 HANGING_COMPILER = """\
@@ -286,4 +351,4 @@ def test_an_interrupt_ends_the_compilers_and_leaves_nothing(hanging: Hanging, to
         make_wheel(hanging.order, tools)
     assert has_ended(reading.result())
     assert workspaces(shared) == []
-    assert not tools.folder.exists()
+    assert list(tools.folder.iterdir()) == []

@@ -69,6 +69,13 @@ def test_a_document_of_a_provision_holds_the_processs_own_exit_code(reach: list[
     assert [failure["host"] for failure in document["failures"]] == ["worker-0"]
 
 
+def test_a_document_of_a_build_holds_its_failures_too(reach: list[str], capsys: Capture) -> None:
+    run(["build", "-r", "cpu-training", *reach, "--json"])
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schema"], document["exit_code"], document["wheels"]) == ("dsdeploy.build/1", 3, [])
+    assert [failure["host"] for failure in document["failures"]] == ["worker-0"]
+
+
 def test_a_plan_is_written_beside_being_printed(reach: list[str], capsys: Capture, tmp_path: Path) -> None:
     run(["plan", "-r", "cpu-training", *reach, "--json", "--out", str(tmp_path / "plan.json")])
     assert json.loads((tmp_path / "plan.json").read_text()) == json.loads(capsys.readouterr().out)

@@ -16,20 +16,26 @@ from fakes.index import FakeIndex
 from fakes.wheels import make_manifest, make_wheel
 from rich.console import Console
 
+from orchestrator.cli.carrying_out import build_wheels
 from orchestrator.cli.deploying import deploy
 from orchestrator.cli.options import Building, Output, Targets, Wanted
 from orchestrator.cli.plan_files import write_plan
 from orchestrator.cli.planned import plan_hosts, plan_saved, plan_wheel_file, plan_without_building
+from orchestrator.cli.timings_file import write_timings
 from orchestrator.cli.wiring import Run
 from orchestrator.errors import ExitCode, HostError, PlanError, UsageError
+from orchestrator.model.building import WheelResult, WheelState
 from orchestrator.model.facts import Facts
 from orchestrator.model.plan import HostVerdict, WheelVerdict
 from orchestrator.model.recipe import BuildStrategy
+from orchestrator.model.timings import BuildTimings
 from orchestrator.model.wheels import Manifest
 from orchestrator.stages.plan import Planned
 
 WANTED = Wanted(recipe="cpu-training")
 HOSTS = ("worker-0", "worker-1")
+
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +166,48 @@ def test_a_wheel_file_goes_to_the_hosts_that_it_fits_and_no_others(tmp_path: Pat
     assert "aarch64" in planned.plan.hosts[1].reason
     answer = deploy(run, planned, Building(), is_confirmed=True)
     assert (answer.exit_code, answer.document()["committed"]) == (ExitCode.PLAN, ["worker-0"])
+
+
+def test_a_build_of_what_the_store_holds_asks_nobody_for_more_than_facts(tmp_path: Path, stack: ExitStack) -> None:
+    run, fleet = make_run(tmp_path, stack)
+    stock(run, tmp_path)
+    fleet.requests.clear()
+    (result,) = build_wheels(run, plan_hosts(run, WANTED, Building()), Building())
+    assert (result.state, result.hosts) == (WheelState.STORED, HOSTS)
+    assert fleet.requests == [(host, "facts") for host in HOSTS]
+
+
+def make_built() -> WheelResult:
+    manifest = make_manifest()
+    timings = BuildTimings(wheel="cp311", cores=2, memory_bytes=1, elapsed_s=61.0)
+    return WheelResult(
+        signature=manifest.signature,
+        build_key=manifest.build_key,
+        hosts=HOSTS,
+        state=WheelState.BUILT,
+        timings=timings,
+    )
+
+
+def test_the_page_of_timings_lies_beside_the_logs(tmp_path: Path, stack: ExitStack) -> None:
+    run, _ = make_run(tmp_path, stack)
+    path = write_timings(run, [make_built(), replace(make_built(), timings=None)])
+    assert path is not None
+    assert Path(path).parent == tmp_path / "state/dsdeploy/logs"
+    assert "cp311" in Path(path).read_text(encoding="utf-8")
+
+
+def test_there_is_no_page_when_nothing_was_built(tmp_path: Path, stack: ExitStack, capsys: Capture) -> None:
+    run, _ = make_run(tmp_path, stack)
+    assert write_timings(run, []) is None
+    assert "nothing was built" in capsys.readouterr().err
+
+
+def test_a_page_that_cannot_be_written_costs_no_wheel(tmp_path: Path, stack: ExitStack, capsys: Capture) -> None:
+    run, _ = make_run(tmp_path, stack)
+    (tmp_path / "state").write_text("a file where the folder belongs")
+    assert write_timings(run, [make_built()]) is None
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_a_saved_plan_is_carried_out_as_it_is(tmp_path: Path, stack: ExitStack) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from importlib import resources
 
+import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from orchestrator.config.ops import load_op_catalogue, ops_for
 from orchestrator.model.ops import Need
 from orchestrator.model.signature import Accelerator
 
 CATALOGUE = load_op_catalogue()
+VERSIONS = ["0.15.0", "0.15.1", "0.16.8", "0.16.9", "0.18.7", "0.18.8", "0.19.6", "0.19.7", "0.19.8", "0.20.0"]
 KEYS = {
     "name",
     "build_variable",
@@ -20,6 +24,13 @@ KEYS = {
     "depends_on",
     "is_empty",
     "never",
+    "min_arch",
+    "only_archs",
+    "only_machines",
+    "nvcc",
+    "torch",
+    "build_packages",
+    "host_packages",
     "compile_cpu_s",
     "peak_memory_bytes",
 }
@@ -34,9 +45,12 @@ def test_the_catalogue_has_no_key_that_nobody_reads() -> None:
     assert {key for entry in entries for key in entry} == KEYS
 
 
-def test_an_op_is_there_once_for_each_accelerator() -> None:
-    keys = [(spec.name, spec.accelerator) for spec in CATALOGUE]
-    assert len(set(keys)) == len(keys)
+@pytest.mark.parametrize("accelerator", Accelerator)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_version_has_an_op_once(version: str, accelerator: Accelerator) -> None:
+    names = [spec.name for spec in ops_for(CATALOGUE, version, accelerator)]
+    assert len(set(names)) == len(names)
+    assert names
 
 
 def test_a_switch_belongs_to_one_op() -> None:
@@ -56,9 +70,25 @@ def test_versions_have_the_ops_that_they_have() -> None:
     assert "sparse_attn" not in names_for("0.19.8.dev1", Accelerator.CUDA)
 
 
-def test_rocm_has_the_ops_of_cuda_and_needs_no_nvcc() -> None:
+@pytest.mark.parametrize("version", ["0.18.8rc1", "0.18.8.dev3", "0.18.8.post1"])
+def test_a_pre_release_has_the_ops_of_what_it_leads_to(version: str) -> None:
+    (evoformer,) = [spec for spec in ops_for(CATALOGUE, version, Accelerator.CUDA) if spec.name == "evoformer_attn"]
+    assert evoformer.never is None
+
+
+def test_rocm_has_the_ops_of_cuda_and_none_of_its_limits() -> None:
     assert names_for("0.19.8", Accelerator.ROCM) == names_for("0.19.8", Accelerator.CUDA)
-    assert not [spec for spec in CATALOGUE if spec.accelerator is Accelerator.ROCM and Need.NVCC in spec.needs]
+    for spec in CATALOGUE:
+        if spec.accelerator is Accelerator.ROCM:
+            assert not {Need.NVCC, Need.CUFILE, Need.NCCL} & set(spec.needs)
+            assert (spec.min_arch, spec.only_archs, spec.nvcc, spec.host_packages) == (None, (), "", ())
+
+
+def test_specifiers_and_requirements_can_be_read() -> None:
+    for spec in CATALOGUE:
+        assert [SpecifierSet(text) for text in (spec.deepspeed, spec.nvcc, spec.torch)]
+        for package in (*spec.build_packages, *spec.host_packages):
+            assert str(Requirement(package).specifier).startswith("==")
 
 
 def test_asynchronous_io_needs_libaio_everywhere() -> None:

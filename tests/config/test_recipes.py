@@ -14,6 +14,7 @@ from orchestrator.config.recipes import list_recipes, load_recipe, recipe_folder
 from orchestrator.errors import ConfigError, UsageError
 from orchestrator.model.recipe import ArchPolicy, BuildStrategy, CpuPolicy, PtxPolicy, Recipe, Source, SourceKind
 from orchestrator.model.signature import Accelerator, CpuLevel
+from orchestrator.model.toolchain import ToolchainPolicy
 
 CATALOGUE = load_op_catalogue()
 SHIPPED = Path(__file__).parents[2] / "recipes"
@@ -43,6 +44,7 @@ ptx: newest
 strip: false
 skip_cuda_check: true
 strategy: upstream
+toolchain: wheels
 """
     assert parsed(text) == Recipe(
         name="mine",
@@ -59,6 +61,7 @@ strategy: upstream
         strip=False,
         skip_cuda_check=True,
         strategy=BuildStrategy.UPSTREAM,
+        toolchain=ToolchainPolicy.WHEELS,
     )
 
 
@@ -105,6 +108,7 @@ def test_a_switch_adds_to_the_wanted_ops_and_narrows_nothing() -> None:
         ("ops: {requires: [cpu_adam]}", 2, "ops.requires", "require"),
         ("accelerator: cudda", 2, "accelerator", "cuda"),
         ("strategy: perop", 2, "strategy", "per-op"),
+        ("toolchain: wheel", 2, "toolchain", "wheels"),
         ("cpu: x86-64-v5", 2, "cpu", "x86-64-v"),
         ("env: {DS_BUILD_CPU_ADAMS: 1}", 2, "env.DS_BUILD_CPU_ADAMS", "DS_BUILD_CPU_ADAM"),
     ],
@@ -131,7 +135,7 @@ def test_a_misspelt_word_is_told_with_line_key_path_and_the_near_one(
         ("ops: {want: []}", "ops.want"),
         ("ops: {want: [[cpu_adam]]}", "ops.want[0]"),
         ("ops: {want: [cpu_adam, cpu_adam]}", "ops.want[1]"),
-        ("ops: {want: [cutlass_ops]}", "ops.want[0]"),
+        ("accelerator: rocm\nops: {want: [cutlass_ops]}", "ops.want[0]"),
         ("ops: {require: [sparse_attn]}", "ops.require[0]"),
         ("accelerator: cpu\nops: {require: [fused_lamb]}", "ops.require[0]"),
         ("accelerator: cpu\narchs: [sm_90]", "archs"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from fakes.fleet import FakeFleet
 from fakes.hosts import make_facts
 from fakes.index import FakeIndex
+from fakes.op_cache import MemoryHistory, MemoryOpCache
 from fakes.reporter import FakeReporter
 from fakes.store import MemoryStore
 from fakes.wheels import make_manifest, make_wheel
@@ -89,7 +90,7 @@ class World:
     @property
     def build_task(self) -> BuildTask:
         return BuildTask(
-            plan=self.plan, facts=self.facts, controller=make_facts, pythons=self.pythons, specs=(), jobs=1
+            plan=self.plan, facts=self.facts, controller=lambda _: make_facts(), pythons=self.pythons, specs=(), jobs=1
         )
 
     @property
@@ -100,6 +101,9 @@ class World:
             controller=lambda: self.fleet.remote("controller"),
             store=self.store,
             index=self.index,
+            toolchains={},
+            op_cache=MemoryOpCache(self.folder / "ops"),
+            history=MemoryHistory(),
             reporter=self.reporter,
             folders=BuildFolders(work=self.folder, logs=self.folder / "logs", cache=self.folder),
             clock=lambda: float(next(moments)),

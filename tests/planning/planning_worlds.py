@@ -41,6 +41,7 @@ GPU_FACTS = replace(
     accelerator=Accelerator.CUDA,
     gpus=(H100,),
     nvcc=NVCC,
+    cuda_home="/usr/local/cuda",
     interpreter=replace(PYTHON, torch=CUDA_TORCH),
 )
 RECIPE = Recipe(name="cpu-training", source=Source(kind=SourceKind.VERSION, value="0.19.8"))
@@ -117,7 +118,7 @@ def make_input(
         recipe=recipe,
         hosts=tuple(facts),
         facts=facts,
-        controller=lambda: controller,
+        controller=lambda _: controller,
         catalogue=CATALOGUE,
         find=(store or {}).get,
         stored=lambda: tuple((store or {}).values()),

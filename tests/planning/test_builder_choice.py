@@ -5,31 +5,34 @@ from typing import Any
 
 import pytest
 from planning_worlds import (
-    CUDA_TORCH,
     FACTS,
-    GPP,
     GPU_FACTS,
-    NVCC,
     PYTHON,
     RECIPE,
-    SIGNATURE,
     with_system,
     with_torch,
 )
 
 from orchestrator.errors import PlanError
-from orchestrator.model.facts import Disk, Facts, Tool, Torch
+from orchestrator.model.facts import Facts, Tool, Torch
 from orchestrator.model.plan import Builder
-from orchestrator.model.signature import Accelerator, CpuLevel, Signature
+from orchestrator.model.signature import CpuLevel
+from orchestrator.model.toolchain import ToolchainKind, ToolchainPolicy
 from orchestrator.planning.builders import choose_builder
 from orchestrator.planning.grouping import group
-from orchestrator.planning.toolchains import find_lacks
 
+AUTO = ToolchainPolicy.AUTO
 NO_COMPILER = replace(FACTS, compilers=())
+NO_NVCC = replace(GPU_FACTS, nvcc=None, cuda_home=None)
+CONTROLLER = replace(FACTS, nvcc=GPU_FACTS.nvcc, cuda_home="/opt/cuda")
+OLDER = Torch(version="2.6.0+cu124", cuda="12.4")
 
 
-def choose(facts: dict[str, Facts], *, wish: str = "auto", controller: Facts = NO_COMPILER) -> Builder:
-    return choose_builder(group(facts, RECIPE).groups[0], facts, wish=wish, controller=lambda: controller)
+def choose(
+    facts: dict[str, Facts], *, wish: str = "auto", controller: Facts = NO_COMPILER, policy: ToolchainPolicy = AUTO
+) -> Builder:
+    recipe = replace(RECIPE, toolchain=policy)
+    return choose_builder(group(facts, recipe).groups[0], facts, recipe, wish=wish, controller=lambda _: controller)
 
 
 def on(facts: Facts, **changes: Any) -> Facts:
@@ -54,11 +57,11 @@ def test_among_equals_libaio_then_cores_then_memory_then_order_decide() -> None:
 
 
 def test_the_controller_is_not_asked_while_a_host_can_build() -> None:
-    def refuse() -> Facts:
+    def refuse(_python_tag: str) -> Facts:
         raise AssertionError("the controller was asked")
 
     facts = {"a": FACTS}
-    assert choose_builder(group(facts, RECIPE).groups[0], facts, wish="auto", controller=refuse).host == "a"
+    assert choose_builder(group(facts, RECIPE).groups[0], facts, RECIPE, wish="auto", controller=refuse).host == "a"
 
 
 def test_the_controller_builds_when_no_host_can() -> None:
@@ -123,51 +126,74 @@ def test_a_wish_for_an_unknown_host_names_those_that_are_there() -> None:
     assert "a[1-2]" in (caught.value.hint or "")
 
 
-CUDA_SIGNATURE = replace(
-    SIGNATURE, accelerator=Accelerator.CUDA, torch_version="2.13.0+cu130", torch_cuda="13.0", gpu_archs=("sm_90",)
-)
+def chosen(builder: Builder) -> tuple[str | None, ToolchainKind]:
+    assert builder.toolchain is not None
+    assert builder.toolchain.reason in builder.reason
+    return builder.host, builder.toolchain.kind
 
 
-def gpp(version: str, path: str = "/usr/bin/g++") -> Facts:
-    return replace(FACTS, compilers=(Tool(path=path, version=version),))
+def test_a_builder_always_says_with_what_it_compiles() -> None:
+    assert chosen(choose({"a": FACTS})) == ("a", ToolchainKind.HOST)
+    assert chosen(choose({"a": FACTS}, wish="a")) == ("a", ToolchainKind.HOST)
+    assert chosen(choose({"a": FACTS}, wish="controller", controller=FACTS)) == (None, ToolchainKind.SYSTEM)
+
+
+def test_a_host_s_own_toolkit_goes_before_all_else() -> None:
+    assert chosen(choose({"a": NO_NVCC, "b": GPU_FACTS}, controller=CONTROLLER)) == ("b", ToolchainKind.HOST)
+
+
+def test_the_controller_s_own_toolkit_goes_before_wheels_on_hosts() -> None:
+    assert chosen(choose({"a": NO_NVCC}, controller=CONTROLLER)) == (None, ToolchainKind.SYSTEM)
+
+
+def test_without_any_nvcc_the_controller_takes_wheels() -> None:
+    builder = choose({"a": NO_NVCC}, controller=FACTS)
+    assert chosen(builder) == (None, ToolchainKind.WHEELS)
+    assert "no working nvcc" in builder.reason
+
+
+def test_a_host_takes_wheels_when_the_controller_cannot_build() -> None:
+    assert chosen(choose({"a": NO_NVCC})) == ("a", ToolchainKind.WHEELS)
+
+
+def test_among_hosts_of_equal_libraries_an_own_toolkit_goes_before_wheels() -> None:
+    old = with_system(replace(NO_NVCC, compilers=()), glibc="2.28")
+    big = on(NO_NVCC, cpu_cores=512)
+    assert chosen(choose({"old": old, "big": big, "own": GPU_FACTS})) == ("own", ToolchainKind.HOST)
+
+
+def test_a_host_at_the_floor_with_wheels_goes_before_a_toolkit_above_it() -> None:
+    facts = {"old": with_system(NO_NVCC, glibc="2.28"), "new": GPU_FACTS}
+    assert chosen(choose(facts)) == ("old", ToolchainKind.WHEELS)
 
 
 @pytest.mark.parametrize(
-    ("machine", "signature"),
+    ("policy", "expected"),
     [
-        (FACTS, SIGNATURE),
-        (gpp("11.1.0"), SIGNATURE),
-        (gpp("9.4.0"), replace(SIGNATURE, cpu_level=CpuLevel.X86_64_V1)),
-        (gpp("14.0.6", "/usr/bin/clang++"), SIGNATURE),
-        (replace(FACTS, compilers=(Tool(path="/bin/c++", error="exit 1"), GPP)), SIGNATURE),
-        (replace(FACTS, disks=()), SIGNATURE),
-        (GPU_FACTS, CUDA_SIGNATURE),
-        (replace(with_torch(FACTS, CUDA_TORCH), nvcc=NVCC), CUDA_SIGNATURE),
+        (ToolchainPolicy.AUTO, ("b", ToolchainKind.HOST)),
+        (ToolchainPolicy.HOST, ("b", ToolchainKind.HOST)),
+        (ToolchainPolicy.SYSTEM, (None, ToolchainKind.SYSTEM)),
+        (ToolchainPolicy.WHEELS, (None, ToolchainKind.WHEELS)),
     ],
 )
-def test_a_machine_with_everything_can_compile(machine: Facts, signature: Signature) -> None:
-    assert find_lacks(machine, signature) == ()
+def test_the_recipe_says_where_the_toolkit_comes_from(
+    policy: ToolchainPolicy, expected: tuple[str | None, ToolchainKind]
+) -> None:
+    assert chosen(choose({"a": NO_NVCC, "b": GPU_FACTS}, controller=CONTROLLER, policy=policy)) == expected
 
 
-@pytest.mark.parametrize(
-    ("machine", "signature", "word"),
-    [
-        (NO_COMPILER, SIGNATURE, "found: none"),
-        (gpp("10.2.1"), SIGNATURE, "GCC 11"),
-        (gpp("8.5.0"), replace(SIGNATURE, cpu_level=CpuLevel.X86_64_V1), "GCC 9"),
-        (gpp("11.1.0", "/usr/bin/clang++-11"), SIGNATURE, "clang++-11"),
-        (replace(FACTS, compilers=(Tool(path="/bin/c++", error="exit 1"),)), SIGNATURE, "exit 1"),
-        (with_system(machine="aarch64"), SIGNATURE, "aarch64"),
-        (replace(FACTS, interpreter=None), SIGNATURE, "interpreter"),
-        (replace(FACTS, interpreter=replace(PYTHON, abi_tag="cp312")), SIGNATURE, "cp312"),
-        (on(FACTS, memory_available_bytes=900_000_000), SIGNATURE, "0.9 GB"),
-        (replace(FACTS, disks=(Disk(role="cache", path="/c", free_bytes=1),)), SIGNATURE, "/c has 0.0 GB"),
-        (FACTS, CUDA_SIGNATURE, "no working nvcc"),
-        (replace(FACTS, nvcc=Tool(path="/nvcc", error="exit 127")), CUDA_SIGNATURE, "no working nvcc"),
-        (replace(FACTS, nvcc=Tool(path="/nvcc", version="12.4")), CUDA_SIGNATURE, "12.4"),
-        (FACTS, replace(SIGNATURE, accelerator=Accelerator.ROCM), "ROCm"),
-    ],
-)
-def test_a_lack_is_named(machine: Facts, signature: Signature, word: str) -> None:
-    (lack,) = find_lacks(machine, signature)
-    assert word in lack
+@pytest.mark.parametrize(("wish", "policy"), [("a", ToolchainPolicy.SYSTEM), ("controller", ToolchainPolicy.HOST)])
+def test_a_wish_against_the_recipe_s_policy_is_refused(wish: str, policy: ToolchainPolicy) -> None:
+    with pytest.raises(PlanError, match=f"toolchain: {policy.value}"):
+        choose({"a": GPU_FACTS}, wish=wish, controller=CONTROLLER, policy=policy)
+
+
+def test_for_cuda_12_nobody_takes_wheels_and_each_candidate_is_told_the_way_out() -> None:
+    new_nvcc = replace(CONTROLLER, nvcc=Tool(path="/opt/cuda/bin/nvcc", version="13.0.88"))
+    with pytest.raises(PlanError) as caught:
+        choose({"a1": with_torch(NO_NVCC, OLDER), "a2": with_torch(NO_NVCC, OLDER)}, controller=new_nvcc)
+    _, hosts, controller = caught.value.message.splitlines()
+    assert hosts.strip().startswith("a[1-2]: it has no working nvcc: install the toolkit of CUDA 12.4; ")
+    assert "conda" in hosts
+    assert "--builder HOST" in hosts
+    assert "its nvcc is 13.0.88, torch is built for CUDA 12.4" in controller

@@ -227,14 +227,56 @@ def test_a_plan_without_any_usable_host_builds_nothing() -> None:
     assert (verdicts(plan), plan.wheels) == ({"a": REJECT}, ())
 
 
+def without_compilers(facts: Facts) -> Facts:
+    return replace(facts, compilers=())
+
+
+BARE = without_compilers(FACTS)
+OTHER = without_compilers(with_torch(FACTS, Torch(version="2.12.1+cpu")))
+
+
+def test_a_wheel_that_nobody_can_build_rejects_its_hosts_and_the_others_go_on() -> None:
+    plan = make_plan(make_input({"a": OTHER, "b": FACTS, "c": OTHER}, controller=BARE))
+    assert verdicts(plan) == {"a": REJECT, "b": INSTALL, "c": REJECT}
+    assert [wheel.hosts for wheel in plan.wheels] == [("b",)]
+    first, _, last = plan.hosts
+    assert (first.reason, first.hint) == (last.reason, last.hint)
+    assert "2.12.1+cpu" in first.reason
+    assert first.hint
+
+
+def test_a_wheel_that_exists_goes_on_beside_one_that_nobody_can_build(
+    artifact: Artifact, store: dict[BuildKey, Artifact]
+) -> None:
+    plan = make_plan(make_input({"a": OTHER, "b": BARE}, store=store, controller=BARE))
+    assert [(wheel.hosts, wheel.sha256) for wheel in plan.wheels] == [(("b",), artifact.sha256)]
+
+
+def test_a_plan_without_anybody_who_can_build_says_so_of_every_wheel() -> None:
+    with pytest.raises(PlanError) as alone:
+        make_plan(make_input({"b": BARE}, controller=BARE))
+    with pytest.raises(PlanError) as both:
+        make_plan(make_input({"a": OTHER, "b": BARE}, controller=BARE))
+    assert alone.value.message in both.value.message
+    assert "2.12.1+cpu" in both.value.message
+    assert both.value.hint == alone.value.hint
+
+
+def test_a_wish_that_no_wheel_can_be_built_by_is_told_once() -> None:
+    other = with_torch(FACTS, Torch(version="2.12.1+cpu"))
+    with pytest.raises(PlanError) as error:
+        make_plan(replace(make_input({"a": other, "b": FACTS}), builder_wish="nowhere"))
+    assert error.value.message.count("nowhere") == 1
+
+
 def test_a_required_op_that_cannot_be_built_stops_the_plan_before_anything_is_done() -> None:
     plan = make_plan(make_input(FRESH, recipe=replace(RECIPE, required=("cpu_adam", "async_io"))))
     with pytest.raises(PlanError, match="async_io: libaio"):
-        check_nothing_is_refused(plan)
+        check_nothing_is_refused(plan.wheels)
 
 
 def test_a_plan_with_skipped_optional_ops_is_accepted() -> None:
-    check_nothing_is_refused(make_plan(make_input(FRESH, recipe=replace(RECIPE, required=("cpu_adam",)))))
+    check_nothing_is_refused(make_plan(make_input(FRESH, recipe=replace(RECIPE, required=("cpu_adam",)))).wheels)
 
 
 def test_a_saved_plan_fits_the_hosts_that_it_was_made_from() -> None:

@@ -8,12 +8,14 @@ from dataclasses import replace
 from rich.console import Console, RenderableType
 
 from orchestrator.errors import ExitCode
+from orchestrator.model.building import WheelResult, WheelState
 from orchestrator.model.facts import Disk, Facts, Gpu, InstalledDeepSpeed, Interpreter, System, Tool, Torch
 from orchestrator.model.ops import OpDecision, OpVerdict
 from orchestrator.model.outcome import Failure, Outcome
 from orchestrator.model.plan import Builder, DeployPlan, HostPlan, HostVerdict, WheelPlan, WheelVerdict
 from orchestrator.model.recipe import Recipe, Source, SourceKind
 from orchestrator.model.signature import Accelerator, CpuLevel, Signature
+from orchestrator.model.timings import BuildTimings, Span
 from orchestrator.model.verification import CheckState, OpCheck, OpReport, Verification
 from orchestrator.model.wheels import Artifact, BuildKey, Manifest, OpRecord, Sha256
 
@@ -150,3 +152,39 @@ def make_verification(
 
 def failed(host: str, message: str, *, hint: str | None = None) -> Outcome[object]:
     return Outcome(host=host, failure=Failure(message=message, hint=hint, exit_code=ExitCode.HOST))
+
+
+def make_span(source: str = "csrc/adam/cpu_adam.cpp", **changes: object) -> Span:
+    """A compiler run."""
+    values: dict[str, object] = {"op": "cpu_adam", "source": source, "start_s": 0.0, "elapsed_s": 10.0, "cpu_s": 9.5}
+    return Span(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def make_timings(*spans: Span, **changes: object) -> BuildTimings:
+    values: dict[str, object] = {"wheel": SIGNATURE.label, "cores": 2, "memory_bytes": 8 * 1024**3, "elapsed_s": 60.0}
+    return BuildTimings(**{**values, "spans": spans, **changes})  # type: ignore[arg-type]
+
+
+def make_results() -> tuple[WheelResult, ...]:
+    """A wheel that was built, one that hosts keep, and one that failed."""
+    built = WheelResult(
+        signature=SIGNATURE,
+        build_key=KEY,
+        hosts=("worker-0", "worker-1"),
+        state=WheelState.BUILT,
+        artifact=make_artifact(),
+        timings=make_timings(reused=("pin_memory", "cpu_lion")),
+        elapsed_s=61.0,
+    )
+    other = replace(SIGNATURE, python_tag="cp312")
+    kept = WheelResult(signature=other, build_key=BuildKey("m" * 32), hosts=("worker-2",), state=WheelState.KEPT)
+    failed = WheelResult(
+        signature=replace(SIGNATURE, python_tag="cp313"),
+        build_key=BuildKey("n" * 32),
+        hosts=("worker-3",),
+        state=WheelState.FAILED,
+        failure=Failure(message="op fused_adam failed\nx.cu:3: error", hint="look", exit_code=ExitCode.BUILD),
+        elapsed_s=5.0,
+        logs="/state/logs/nnn",
+    )
+    return built, kept, failed

@@ -20,7 +20,9 @@ from orchestrator.model.events import (
     LogLine,
     Note,
     OpFinished,
+    OpReused,
     OpStarted,
+    SourcesCompiled,
     Stage,
     StageFinished,
     StageStarted,
@@ -42,8 +44,10 @@ RUN: tuple[Event, ...] = (
     Note(text="[red]worker-[0-3] share a home[/red]", hint="copied once"),
     StageStarted(stage=Stage.BUILD, total=1),
     BuildStep(wheel=WHEEL, text="environment"),
-    OpStarted(wheel=WHEEL, op="cpu_adam", total=2),
-    OpStarted(wheel=WHEEL, op="async_io", total=2),
+    OpReused(wheel=WHEEL, op="pin_memory", total=3),
+    OpStarted(wheel=WHEEL, op="cpu_adam", total=3),
+    OpStarted(wheel=WHEEL, op="async_io", total=3),
+    SourcesCompiled(wheel=WHEEL, done=2, total=9, left_s=370.0),
     OpFinished(wheel=WHEEL, op="cpu_adam", is_ok=True, elapsed_s=31.2),
     LogLine(source="ninja", text="[1/2] c++"),
     OpFinished(wheel=WHEEL, op="async_io", is_ok=False, elapsed_s=12.0, text="aio.cpp:3: error\nlibaio.h"),
@@ -54,11 +58,11 @@ RUN: tuple[Event, ...] = (
     HostFinished(stage=Stage.FAN_OUT, host="worker-0", is_ok=True),
     StageFinished(stage=Stage.FAN_OUT, elapsed_s=1.0),
 )
-FAILED_OP = [f"✗ build  {WHEEL}  2/2  async_io 12 s: aio.cpp:3: error", "  libaio.h"]
+FAILED_OP = [f"✗ build  {WHEEL}  async_io failed after 12 s: aio.cpp:3: error", "  libaio.h"]
 NOTE = ["! [red]worker-[0-3] share a home[/red]", "  hint: copied once"]
 ENDS = [
     "✗ probe  2 of 4 hosts  0.4 s  failed: worker-[1-2]",
-    "✓ build  1 wheel  1 op  4 min 44 s",
+    "✓ build  1 wheel  1 op  1 op reused  4 min 44 s",
     "✓ fan out  1 host  2.7 MB  1.0 s",
 ]
 
@@ -91,7 +95,8 @@ def test_a_log_has_a_line_for_stages_ops_steps_failures_and_notes() -> None:
         *NOTE,
         "· build  1 wheel",
         f"· build  {WHEEL}  environment",
-        f"✓ build  {WHEEL}  1/2  cpu_adam 31 s",
+        f"✓ build  {WHEEL}  1/3  pin_memory reused",
+        f"✓ build  {WHEEL}  2/3  cpu_adam 31 s  2 of 9 sources, 6 min left",
         *FAILED_OP,
         ENDS[1],
         "· fan out  1 host",
@@ -116,7 +121,7 @@ def test_debug_adds_log_lines_and_nothing_else() -> None:
 
 def test_a_log_without_unicode_says_ok_and_fail() -> None:
     lines = logged(Verbosity.NORMAL, encoding="ascii")
-    assert "ok build  1 wheel  1 op  4 min 44 s" in lines
+    assert "ok build  1 wheel  1 op  1 op reused  4 min 44 s" in lines
     assert "FAIL probe  worker-1: timed out" in lines
 
 

@@ -3,7 +3,16 @@ from __future__ import annotations
 import json
 
 import pytest
-from report_samples import KEY, RECIPE, failed, make_artifact, make_facts, make_plan, make_verification
+from report_samples import (
+    KEY,
+    RECIPE,
+    failed,
+    make_artifact,
+    make_facts,
+    make_plan,
+    make_results,
+    make_verification,
+)
 
 from orchestrator.errors import ConfigError, ConfigFault, DsdeployError, StoreError, UsageError
 from orchestrator.model.codec import from_document
@@ -90,6 +99,24 @@ def test_a_provision_tells_plan_and_result() -> None:
     assert document["deliveries"] == {"worker-0": {"sent_bytes": 1, "kept_bytes": 2}}
     assert document["verifications"]["worker-0"]["is_good"]
     assert (document["committed"], document["changed"]) == (["worker-0"], [])
+
+
+def test_a_build_tells_every_signature_and_every_failure() -> None:
+    results = make_results()
+    failures = [results[-1].outcome, failed("worker-4", "no route")]
+    document = through_json(documents.build_document(results, failures, elapsed_s=70.0, timings="/t.html"))
+    assert document["schema"] == "dsdeploy.build/1"
+    assert (document["elapsed_s"], document["timings"], document["exit_code"]) == (70.0, "/t.html", 5)
+    built, kept, broken = document["wheels"]
+    assert (built["state"], built["sha256"], built["reused_ops"]) == ("built", "ab" * 32, ["pin_memory", "cpu_lion"])
+    assert from_document(Artifact, built["artifact"]) == make_artifact()
+    assert (kept["state"], kept["sha256"], kept["artifact"], kept["failure"]) == ("kept", None, None, None)
+    assert (broken["state"], broken["hosts"], broken["logs"]) == ("failed", ["worker-3"], "/state/logs/nnn")
+    assert broken["failure"]["hint"] == "look"
+    assert [(each["host"], each["exit_code"]) for each in document["failures"]] == [
+        (broken["label"], 5),
+        ("worker-4", 3),
+    ]
 
 
 def test_the_store_holds_whole_manifests() -> None:

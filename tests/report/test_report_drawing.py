@@ -3,7 +3,17 @@ from __future__ import annotations
 import pytest
 from report_samples import drawn
 
-from orchestrator.model.events import Event, HostFinished, HostProgress, OpFinished, OpStarted, Stage, StageStarted
+from orchestrator.model.events import (
+    BuildStep,
+    Event,
+    HostFinished,
+    HostProgress,
+    OpFinished,
+    OpStarted,
+    SourcesCompiled,
+    Stage,
+    StageStarted,
+)
 from orchestrator.report.drawing import MOST_SHOWN, draw_progress, running_words
 from orchestrator.report.page import Drawing
 from orchestrator.report.progress import Progress, Work, fold
@@ -31,6 +41,25 @@ def test_a_build_names_its_wheel_its_count_and_the_ops_that_compile() -> None:
         OpFinished(wheel=WHEEL, op="cpu_lion", is_ok=True, elapsed_s=12.0),
     )
     assert line[1:] == f" build  {WHEEL}  1/7  cpu_adam 31 s, async_io 31 s"
+
+
+def test_a_build_says_how_many_sources_and_minutes_are_left() -> None:
+    (line,) = display(
+        StageStarted(stage=Stage.BUILD, total=1),
+        OpStarted(wheel=WHEEL, op="cpu_adam", total=7),
+        SourcesCompiled(wheel=WHEEL, done=34, total=90, left_s=372.0),
+        width=140,
+    )
+    assert line[1:] == f" build  {WHEEL}  0/7  compiling 34 of 90 sources, 6 min left  cpu_adam 31 s"
+
+
+def test_a_build_whose_compilers_are_done_names_its_step() -> None:
+    (line,) = display(
+        StageStarted(stage=Stage.BUILD, total=1),
+        SourcesCompiled(wheel=WHEEL, done=90, total=90, left_s=0.0),
+        BuildStep(wheel=WHEEL, text="wheel"),
+    )
+    assert line[1:] == f" build  {WHEEL}  wheel  31 s"
 
 
 def test_a_host_stage_counts_and_names_who_still_works() -> None:

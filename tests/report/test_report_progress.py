@@ -10,12 +10,14 @@ from orchestrator.model.events import (
     LogLine,
     Note,
     OpFinished,
+    OpReused,
     OpStarted,
+    SourcesCompiled,
     Stage,
     StageFinished,
     StageStarted,
 )
-from orchestrator.report.progress import Progress, StageProgress, fold
+from orchestrator.report.progress import Progress, SourceCount, StageProgress, fold
 
 WHEEL = "torch2.13.0+cpu cp311 x86-64-v3"
 
@@ -120,9 +122,20 @@ def test_a_wheel_that_ended_is_no_longer_drawn_and_its_ops_stay_counted() -> Non
     assert (dict(stage.wheels), stage.finished, stage.op_count) == ({}, 1, 1)
 
 
-def test_a_failed_op_is_finished_and_not_compiled() -> None:
+def test_a_wheel_counts_reused_ops_as_there_and_apart() -> None:
+    stage = stage_after(Stage.BUILD, [OpReused(wheel=WHEEL, op=op, total=3) for op in ("cpu_adam", "gds")])
+    assert (stage.wheels[WHEEL].finished, stage.wheels[WHEEL].total) == (2, 3)
+    assert (stage.op_count, stage.reused_count) == (0, 2)
+
+
+def test_a_wheel_knows_how_far_its_compilers_are() -> None:
+    said = [SourcesCompiled(wheel=WHEEL, done=done, total=90, left_s=None) for done in (33, 34)]
+    assert stage_after(Stage.BUILD, said).wheels[WHEEL].sources == SourceCount(done=34, total=90, left_s=None)
+
+
+def test_a_failed_op_is_neither_there_nor_compiled() -> None:
     stage = stage_after(Stage.BUILD, [OpFinished(wheel=WHEEL, op="gds", is_ok=False, elapsed_s=1.0)])
-    assert (stage.wheels[WHEEL].finished, stage.op_count) == (1, 0)
+    assert (stage.wheels[WHEEL].finished, stage.op_count) == (0, 0)
 
 
 def test_a_finished_stage_runs_no_longer() -> None:

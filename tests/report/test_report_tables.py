@@ -15,15 +15,20 @@ from report_samples import (
     make_artifact,
     make_facts,
     make_plan,
+    make_results,
     make_verification,
 )
 
 from orchestrator.model.deployment import DeploymentResult
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Delivery, fold_failures
-from orchestrator.model.plan import DeployPlan, HostVerdict
+from orchestrator.model.plan import Builder, DeployPlan, HostVerdict
+from orchestrator.model.signature import Accelerator
+from orchestrator.model.toolchain import Toolchain, ToolchainKind
 from orchestrator.model.verification import CheckState, Verification
+from orchestrator.model.wheels import OpRecord
 from orchestrator.planning.grouping import group
+from orchestrator.report.tables.build import build_summary
 from orchestrator.report.tables.deployment import deployment_summary
 from orchestrator.report.tables.failures import failures_block
 from orchestrator.report.tables.hosts import hosts_table
@@ -120,6 +125,35 @@ def test_hosts_name_their_wheel_when_there_are_several() -> None:
     other = replace(wheel, signature=replace(SIGNATURE, python_tag="cp312"), hosts=("worker-2",))
     text = drawn(plan_table(replace(plan, wheels=(replace(wheel, hosts=("worker-0", "worker-1")), other))))
     assert ["worker-2", "keep", "torch2.13.0+cpu cp312 x86-64-v3", "it has this wheel"] in cells(text)
+
+
+WHEELS_TOOLCHAIN = Toolchain(
+    kind=ToolchainKind.WHEELS, reason="the builder has no nvcc", cxx="/usr/bin/g++", cxx_version="12.2.0", cuda="13.0"
+)
+
+
+@pytest.mark.parametrize(
+    ("toolchain", "told"),
+    [
+        (WHEELS_TOOLCHAIN, "CUDA 13.0 from NVIDIA's wheels, g++ 12.2: the builder has no nvcc"),
+        (replace(WHEELS_TOOLCHAIN, kind=ToolchainKind.HOST, cuda=None, reason=""), "g++ 12.2"),
+        (
+            replace(
+                WHEELS_TOOLCHAIN,
+                kind=ToolchainKind.SYSTEM,
+                reason="complete",
+                nvcc_version="13.0.88",
+                cuda_home="/opt/cuda",
+            ),
+            "CUDA 13.0 in /opt/cuda (nvcc 13.0.88), g++ 12.2: complete",
+        ),
+    ],
+)
+def test_a_plan_says_with_what_it_compiles(toolchain: Toolchain, told: str) -> None:
+    plan = make_plan()
+    builder = Builder(host=None, reason="its toolchain is complete", toolchain=toolchain)
+    text = drawn(plan_table(replace(plan, wheels=(replace(plan.wheels[0], builder=builder),))))
+    assert ["with", told] in cells(text)
 
 
 def test_the_sum_of_a_plan_counts_every_bucket() -> None:
@@ -225,6 +259,33 @@ def test_the_details_of_a_wheel_tell_its_manifest(width: int) -> None:
     assert ["ccl_comm", "oneCCL is not there"] in rows
     assert ["OP", "SIZE", "SHA256", "NEEDS"] in rows
     assert "cpu_adam 310 kB cccccccccccc GLIBC 2.34, GLIBCXX 3.4.29" in words(text)
+
+
+def test_the_details_of_a_gpu_wheel_tell_the_code_of_each_op() -> None:
+    artifact = make_artifact()
+    manifest = artifact.manifest
+    signature = replace(SIGNATURE, accelerator=Accelerator.CUDA, gpu_archs=("sm_80", "sm_90"))
+    fat = OpRecord(name="fused_adam", is_built=True, gpu_archs=("sm_80", "sm_90"), ptx_archs=("compute_90",))
+    wheel = replace(artifact, manifest=replace(manifest, signature=signature, ops=(fat, *manifest.ops)))
+    rows = cells(drawn(artifact_details(wheel)))
+    assert ["GPU code", "sm_80 sm_90 + PTX compute_90, in 1 op"] in rows
+    assert ["fused_adam", "sm_80 sm_90 + PTX compute_90"] in rows
+
+
+def test_a_build_ends_with_a_line_for_every_signature_and_why_one_failed() -> None:
+    text = drawn(build_summary(make_results(), 70.0, "/state/timings.html"))
+    rows = cells(text)
+    assert ["wheel", "built in 1 min 1 s, 2 ops reused from an earlier build"] in rows
+    assert ["holds", "1 op, 2.7 MB, abababababab"] in rows
+    assert ["wheel", "on every host already"] in rows
+    assert ["failed", "op fused_adam failed"] in rows
+    assert ["logs", "/state/logs/nnn"] in rows
+    assert ["timings", "/state/timings.html"] in rows
+    assert text.splitlines()[-1] == "✗ 1 wheel built, 1 wheel on every host already, 1 wheel failed, 1 min 10 s"
+
+
+def test_a_build_without_any_signature_says_so() -> None:
+    assert drawn(build_summary((), 1.0)).strip() == "✗ no host can take a wheel, 1.0 s"
 
 
 def test_the_details_of_a_recipe_say_what_its_defaults_mean() -> None:

@@ -34,6 +34,14 @@ def test_times_are_as_precise_as_people_care(elapsed_s: float, text: str) -> Non
     assert wording.duration(elapsed_s) == text
 
 
+@pytest.mark.parametrize(
+    ("elapsed_s", "text"),
+    [(0, "10 s"), (31, "40 s"), (54, "60 s"), (58, "1 min"), (372, "6 min"), (3599, "1 h"), (4300, "1 h 10 min")],
+)
+def test_an_estimate_is_no_more_precise_than_it_deserves(elapsed_s: float, text: str) -> None:
+    assert wording.rough_duration(elapsed_s) == text
+
+
 def test_one_has_no_plural() -> None:
     assert [wording.count(number, "host") for number in (0, 1, 2)] == ["0 hosts", "1 host", "2 hosts"]
 

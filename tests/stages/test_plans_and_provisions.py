@@ -11,13 +11,15 @@ from fakes.reporter import FakeReporter
 from fakes.store import MemoryStore
 
 from orchestrator.errors import ExitCode, PlanError
+from orchestrator.model.building import WheelResult, WheelState
 from orchestrator.model.deployment import DeploymentResult
-from orchestrator.model.facts import Facts
+from orchestrator.model.facts import Facts, Torch
 from orchestrator.model.hosts import Host
-from orchestrator.model.ops import OpSpec
+from orchestrator.model.ops import OpDecision, OpSpec, OpVerdict
 from orchestrator.model.plan import HostVerdict, WheelVerdict
 from orchestrator.model.recipe import Recipe
 from orchestrator.model.signature import Accelerator
+from orchestrator.stages.every_signature import tell_every_signature
 from orchestrator.stages.plan import Planned, PlanTask, plan_deployment
 from orchestrator.stages.probe import probe, target_python
 from orchestrator.stages.provision import provision
@@ -28,7 +30,13 @@ OP = OpSpec(name="cpu_adam", build_variable="DS_BUILD_CPU_ADAM", accelerator=Acc
 def plan(fleet: FakeFleet, hosts: list[Host], recipe: Recipe = RECIPE, *, python: str | None = None) -> Planned:
     """Plan with an empty store."""
     task = PlanTask(
-        hosts=hosts, recipe=recipe, specs=[OP], controller=make_facts, builder="auto", python=python, force=False
+        hosts=hosts,
+        recipe=recipe,
+        specs=[OP],
+        controller=lambda _: make_facts(),
+        builder="auto",
+        python=python,
+        force=False,
     )
     return plan_deployment(task, fleet=fleet, store=MemoryStore(Path("nowhere")), reporter=FakeReporter())
 
@@ -106,6 +114,15 @@ def test_a_wheel_that_cannot_be_had_ends_the_run_before_any_host_is_asked(tmp_pa
     assert world.fleet.requests == []
 
 
+def test_a_refused_op_ends_a_provision_before_anything_is_done(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    refused = OpDecision(op="async_io", build_variable="DS_BUILD_AIO", verdict=OpVerdict.REFUSE, reason="no libaio")
+    world.plan = replace(world.plan, wheels=(replace(world.plan.wheels[0], ops=(refused,)),))
+    with pytest.raises(PlanError, match="async_io: no libaio"):
+        run(world)
+    assert (world.fleet.requests, world.reporter.events) == ([], [])
+
+
 def test_a_plan_that_keeps_all_hosts_asks_none(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     key = world.artifact.manifest.build_key
@@ -115,13 +132,52 @@ def test_a_plan_that_keeps_all_hosts_asks_none(tmp_path: Path) -> None:
     assert (world.fleet.requests, world.reporter.events) == ([], [])
 
 
-def test_a_plan_needs_somebody_who_can_build() -> None:
-    bare = make_facts(compilers=())
-    task = PlanTask(
-        hosts=[Host(name="a")], recipe=RECIPE, specs=[OP], controller=lambda: bare, builder="auto", python=None
-    )
+BARE = make_facts(compilers=())
+
+
+def plan_without_compilers(facts: dict[str, Facts], store: MemoryStore) -> Planned:
+    """Plan where the controller cannot build."""
+    hosts = [Host(name=name) for name in facts]
+    task = PlanTask(hosts=hosts, recipe=RECIPE, specs=[OP], controller=lambda _: BARE, builder="auto", python=None)
+    return plan_deployment(task, fleet=FakeFleet(facts), store=store, reporter=FakeReporter())
+
+
+def test_a_plan_needs_somebody_who_can_build(tmp_path: Path) -> None:
     with pytest.raises(PlanError):
-        plan_deployment(task, fleet=FakeFleet({"a": bare}), store=MemoryStore(Path("nowhere")), reporter=FakeReporter())
+        plan_without_compilers({"a": BARE}, MemoryStore(tmp_path))
+
+
+OTHER_TORCH = replace(BARE, interpreter=replace(INTERPRETER, torch=Torch(version="2.12.1+cpu")))
+
+
+def test_a_signature_that_nobody_can_build_rejects_its_hosts_and_no_others(tmp_path: Path) -> None:
+    facts = {"odd": OTHER_TORCH, "fine": make_facts(), "odd-2": OTHER_TORCH}
+    planned = plan_without_compilers(facts, MemoryStore(tmp_path))
+    assert [row.verdict for row in planned.plan.hosts] == [HostVerdict.REJECT, HostVerdict.INSTALL, HostVerdict.REJECT]
+    assert [wheel.hosts for wheel in planned.plan.wheels] == [("fine",)]
+    codes = {outcome.host: outcome.failure and outcome.failure.exit_code for outcome in planned.rejections}
+    assert codes == {"odd": ExitCode.PLAN, "odd-2": ExitCode.PLAN}
+
+
+def test_every_signature_is_told_of_in_the_order_of_the_hostfile(tmp_path: Path) -> None:
+    store, kept = MemoryStore(tmp_path / "store"), with_torch("2.11.0+cpu")
+    first = plan(FakeFleet({"kept": kept}), [Host(name="kept")]).plan.wheels[0]
+    artifact = add_artifact(store, tmp_path, build_key=first.build_key, signature=first.signature)
+    facts = {"odd": OTHER_TORCH, "fine": make_facts(), "kept": with_deployment(kept, artifact)}
+    planned = plan_without_compilers(facts, store)
+    fine = next(wheel for wheel in planned.plan.wheels if wheel.hosts == ("fine",))
+    stored = WheelResult(signature=fine.signature, build_key=fine.build_key, hosts=fine.hosts, state=WheelState.STORED)
+    odd, same, old = tell_every_signature(planned, [stored], store)
+    assert same is stored
+    assert (old.state, old.hosts, old.artifact, old.failure) == (WheelState.KEPT, ("kept",), artifact, None)
+    assert (odd.state, odd.hosts, odd.artifact) == (WheelState.FAILED, ("odd",), None)
+    assert odd.signature.torch_version == "2.12.1+cpu"
+    assert odd.failure is not None
+    assert odd.failure.exit_code is ExitCode.PLAN
+
+
+def with_torch(version: str) -> Facts:
+    return make_facts(interpreter=replace(INTERPRETER, torch=Torch(version=version)))
 
 
 def test_what_the_store_holds_is_planned_to_be_reused(tmp_path: Path) -> None:
@@ -129,7 +185,12 @@ def test_what_the_store_holds_is_planned_to_be_reused(tmp_path: Path) -> None:
     first = plan(fleet, [Host(name="a")]).plan.wheels[0]
     add_artifact(store, tmp_path, build_key=first.build_key, signature=first.signature)
     task = PlanTask(
-        hosts=[Host(name="a")], recipe=RECIPE, specs=[OP], controller=make_facts, builder="auto", python=None
+        hosts=[Host(name="a")],
+        recipe=RECIPE,
+        specs=[OP],
+        controller=lambda _: make_facts(),
+        builder="auto",
+        python=None,
     )
     planned = plan_deployment(task, fleet=fleet, store=store, reporter=FakeReporter())
     assert (first.verdict, planned.plan.wheels[0].verdict) == (WheelVerdict.BUILD, WheelVerdict.REUSE)

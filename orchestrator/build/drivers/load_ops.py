@@ -3,7 +3,8 @@
     python load_ops.py '[{"op": NAME, "module": MODULE, "after": [MODULE, ...]}, ...]'
 
 Runs in the root of a DeepSpeed tree whose ops lie in build/lib.*, in the build environment. `after` are the modules
-whose symbols the op takes at load time. The last line told is the result as JSON: op → error, empty when it loads.
+whose symbols the op takes at load time. A builder without a driver has no libcuda: its stub stands in. The last line
+told is the result as JSON: op → error, empty when it loads.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def load_apart(op: dict[str, Any]) -> str:
 def load(op: dict[str, Any]) -> str:
     """Load one op into this process and return its error."""
     try:
+        provide_libcuda()
         for module in op["after"]:  # as op_builder/pin_memory_load.py does, DeepSpeed 0.19
             ctypes.CDLL(path_of(module), mode=ctypes.RTLD_GLOBAL)
         spec = importlib.util.spec_from_file_location(op["module"], path_of(op["module"]))
@@ -49,6 +51,16 @@ def load(op: dict[str, Any]) -> str:
     except Exception as error:  # noqa: BLE001 - whatever an op throws is the answer
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+def provide_libcuda() -> None:
+    """Load the stub where there is no driver, if this build has one: its soname then stands for libcuda.so.1."""
+    stub = Path(os.environ.get("CUDA_HOME", ""), "lib64", "stubs", "libcuda.so")
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        if stub.exists():
+            ctypes.CDLL(str(stub), mode=ctypes.RTLD_GLOBAL)
 
 
 def path_of(module: str) -> str:

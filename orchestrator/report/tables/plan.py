@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from orchestrator.model.ops import OpDecision, OpVerdict
 from orchestrator.model.plan import DeployPlan, HostPlan, HostVerdict, WheelPlan, WheelVerdict
+from orchestrator.model.toolchain import Toolchain, ToolchainKind
 from orchestrator.planning.folding import fold_hosts
 from orchestrator.report.page import BAD, GOOD, STRONG, Drawing, line, make_details, make_table, stacked, titled
 from orchestrator.report.tables.recipe import source_words
@@ -65,12 +67,32 @@ def _wheel_rows(wheel: WheelPlan) -> Iterator[tuple[str, RenderableType]]:
     yield "for", fold_hosts(wheel.hosts)
     if wheel.builder:
         yield "on", f"{wheel.builder.host or 'the controller'}: {wheel.builder.reason}"
+        if wheel.builder.toolchain:
+            yield "with", _toolchain(wheel.builder.toolchain)
     if wheel.sha256:
         yield "wheel", wheel.sha256[:12]
     for verdict, word in _OP_WORDS.items():
         decisions = [decision for decision in wheel.ops if decision.verdict is verdict]
         if decisions:
             yield word, _ops(decisions)
+
+
+def _toolchain(toolchain: Toolchain) -> str:
+    """Say with what is compiled: `CUDA 13.0 from NVIDIA's wheels, g++ 12.2`."""
+    compiler = f"{PurePosixPath(toolchain.cxx).name} {_minor(toolchain.cxx_version)}"
+    cuda = f"CUDA {toolchain.cuda} {_origin(toolchain)}, " if toolchain.cuda else ""
+    return f"{cuda}{compiler}" + (f": {toolchain.reason}" if toolchain.reason else "")
+
+
+def _origin(toolchain: Toolchain) -> str:
+    if toolchain.kind is ToolchainKind.WHEELS:
+        return "from NVIDIA's wheels"
+    nvcc = f" (nvcc {toolchain.nvcc_version})" if toolchain.nvcc_version else ""
+    return f"in {toolchain.cuda_home}{nvcc}"
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
 
 
 def _ops(decisions: Sequence[OpDecision]) -> Text:

@@ -38,6 +38,7 @@ def _rows(recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield "CPU level", recipe.cpu_level.value if recipe.cpu_level else f"by policy: {recipe.cpu_policy.value}"
     yield "GPU archs", ", ".join(recipe.archs) or f"by policy: {recipe.arch_policy.value}"
     yield "PTX", recipe.ptx.value
+    yield "toolchain", f"by policy: {recipe.toolchain.value}"
     yield "debug sections", "stripped" if recipe.strip else "kept"
     yield "CUDA check", "skipped" if recipe.skip_cuda_check else "done"
     yield "strategy", recipe.strategy.value

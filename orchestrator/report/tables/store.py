@@ -10,7 +10,7 @@ from orchestrator.model.signature import Signature
 from orchestrator.model.wheels import Artifact, Manifest, OpRecord
 from orchestrator.report.page import BAD, GOOD, Drawing, Page, line, make_details, make_table, said, stacked, titled
 from orchestrator.report.tables.recipe import source_words
-from orchestrator.report.wording import duration, size
+from orchestrator.report.wording import count, duration, size
 
 DIGITS = 12
 """How much of a digest people are shown; the store finds a wheel by six."""
@@ -75,6 +75,8 @@ def _wheel_rows(artifact: Artifact) -> Iterator[tuple[str, str]]:
     yield "source", f"{source_words(manifest.source)} ({manifest.source_sha256[:DIGITS]})"
     yield "build key", manifest.build_key
     yield "needs", _floors(manifest.glibc, manifest.glibcxx) or "no versioned symbol of glibc or libstdc++"
+    if manifest.signature.gpu_archs:
+        yield "GPU code", _gpu_code_words(manifest.ops)
 
 
 def _signature_rows(signature: Signature) -> Iterator[tuple[str, str]]:
@@ -93,7 +95,7 @@ def _build_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def _ops(ops: Sequence[OpRecord]) -> RenderableType:
-    return make_table(("OP", "SIZE", "SHA256", "NEEDS", "GPU ARCHS", "COMPILED IN"), map(_op_row, ops))
+    return make_table(("OP", "SIZE", "SHA256", "NEEDS", "GPU CODE", "COMPILED IN"), map(_op_row, ops))
 
 
 def _op_row(op: OpRecord) -> Sequence[str]:
@@ -102,9 +104,21 @@ def _op_row(op: OpRecord) -> Sequence[str]:
         "" if op.size_bytes is None else size(op.size_bytes),
         (op.sha256 or "")[:DIGITS],
         _floors(op.glibc, op.glibcxx),
-        " ".join(op.gpu_archs),
+        _gpu_code([op]),
         "" if op.compile_s is None else duration(op.compile_s),
     )
+
+
+def _gpu_code_words(ops: Sequence[OpRecord]) -> str:
+    """Sum up the GPU code of a wheel: `sm_80 sm_90 + PTX compute_90, in 16 ops`."""
+    holders = [op for op in ops if op.gpu_archs or op.ptx_archs]
+    return f"{_gpu_code(holders)}, in {count(len(holders), 'op')}" if holders else "none"
+
+
+def _gpu_code(ops: Sequence[OpRecord]) -> str:
+    archs = " ".join(dict.fromkeys(arch for op in ops for arch in op.gpu_archs))
+    ptx = " ".join(dict.fromkeys(arch for op in ops for arch in op.ptx_archs))
+    return " + ".join(words for words in (archs, f"PTX {ptx}" if ptx else "") if words)
 
 
 def _skipped(ops: Sequence[OpRecord]) -> RenderableType | None:
