@@ -3,8 +3,9 @@
     python -I -S cuda_stage.py CACHE_FOLDER REAL_TOOL ARGUMENT ...
 
 REAL_TOOL is `cudafe++`, `cicc` or `ptxas`. A fat build then finds what the builds for one arch had made, and an op what
-another op or folder had made. `--orig_src_path_name` is told relative to the current folder, always: its hash gets into
-the names of internal symbols, and equal inputs shall give equal bytes in every folder.
+another op or folder had made. Equal inputs give equal bytes in every folder: `--orig_src_path_name` is told relative to
+the current one, and the module id, which is in the names of internal symbols, is made here, of the source's path and
+text. cudafe++ would make it of the absolute path, and of its process id when no symbol of the source is external.
 
 The key is the content of the program, its arguments, and the whole content of every input file: a wrong hit would be
 worse than any miss, so no text is ever skipped. Only the files' names are left out, and only where the outputs do not
@@ -39,8 +40,6 @@ class Syntax(NamedTuple):
 
     flags: str
     """Matches the words that stand alone and name no file."""
-    needed: tuple[str, ...] = ()
-    """Flags without which an output would not be one."""
     texts: tuple[str, ...] = ()
     """Options whose value is no file, or a file's name that goes into the outputs."""
     inputs: tuple[str, ...] = ()
@@ -57,10 +56,10 @@ STUB_OPTION = "--stub_file_name"
 SOURCE_NAMES = ("--orig_src_file_name", "--orig_src_path_name")
 SYNTAX = {
     "cudafe++": Syntax(
-        flags=FRONT_END + r"|--m64|--parse_templates|--gen_module_id_file",
-        needed=("--gen_module_id_file",),
+        flags=FRONT_END + r"|--m64|--parse_templates",
         texts=SOURCE_NAMES,
-        outputs=("--gen_c_file_name", "--module_id_file_name"),
+        inputs=("--module_id_file_name",),
+        outputs=("--gen_c_file_name",),
     ),
     "cicc": Syntax(
         flags=FRONT_END + r"|-m64|--no-version-ident|-(ftz|prec_div|prec_sqrt|fmad)=[01]|-fast-math"
@@ -87,6 +86,7 @@ class Call(NamedTuple):
 def main() -> None:
     """Answer from the cache, or run the program."""
     cache, tool, words = Path(sys.argv[1]), sys.argv[2], with_relative_source(sys.argv[3:])
+    words = with_module_id(words, SYNTAX.get(Path(tool).name))
     call = understood(words, SYNTAX.get(Path(tool).name))
     key = key_of(call, programs_of(tool), cache) if call else None
     if call is None or key is None:
@@ -110,6 +110,22 @@ def with_relative_source(words: list[str]) -> list[str]:
     ]
 
 
+def with_module_id(words: list[str], syntax: Syntax | None) -> list[str]:
+    """Write the module id, if the program was asked to make one, and return the arguments without that wish."""
+    wish, path, source = "--gen_module_id_file", "--module_id_file_name", "--orig_src_path_name"
+    others = [word for word in words if word != wish]
+    call = understood(others, syntax)
+    if len(others) == len(words) or call is None or source not in others:
+        return words
+    name = others[others.index(source) + 1]
+    with contextlib.suppress(OSError):  # the program says best what is missing
+        digest = hashlib.sha256(name.encode() + b"\0" + call.inputs[0].read_bytes()).hexdigest()
+        word = re.sub(r"\W", "_", Path(name).name)
+        Path(others[others.index(path) + 1]).write_text(f"_{digest[:8]}_{len(word)}_{word}_{digest[8:16]}", "ascii")
+        return others
+    return words
+
+
 def understood(words: list[str], syntax: Syntax | None) -> Call | None:
     """Return the arguments told apart; None when one is unknown, twice there, or missing."""
     if syntax is None:
@@ -125,8 +141,7 @@ def understood(words: list[str], syntax: Syntax | None) -> Call | None:
             files.append(word)
         else:
             return None
-    expected = {*syntax.needed, *syntax.inputs, *syntax.outputs}
-    if len(files) != 1 or not expected <= {*flags, *values}:
+    if len(files) != 1 or not {*syntax.inputs, *syntax.outputs} <= {*values}:
         return None
     return Call(
         words=flags + [word for option in syntax.texts for word in (option, values.get(option, ""))],
