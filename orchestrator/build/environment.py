@@ -68,7 +68,6 @@ def build_variables(order: BuildOrder) -> dict[str, str]:
     }
     gpu = {"TORCH_CUDA_ARCH_LIST": arch_list(signature.gpu_archs, order.recipe.ptx)} if signature.torch_cuda else {}
     return {
-        "CC": order.toolchain.cxx,
         "CXX": order.toolchain.cxx,
         "CUTLASS_PATH": "DS_USE_CUTLASS_PYTHON_BINDINGS",  # evoformer_attn then takes nvidia-cutlass (0.18.8 and later)
         **order.recipe.environment,

@@ -92,6 +92,7 @@ class _Crew:
         self._compiler = Compiler(tree, elapsed_s)
         self._budget = Budget(cores=tree.order.cores, memory_bytes=tree.order.memory_bytes)
         self._waiting: list[Task] = []
+        self._sources = 0
         self._running: dict[Future[Run], Task] = {}
         self._made: set[str] = set()
         self._begun: set[str] = set()
@@ -100,6 +101,7 @@ class _Crew:
     def make(self, tasks: Sequence[Task]) -> None:
         """Run all tasks."""
         self._waiting = list(in_order(tasks))
+        self._sources = sum(not task.is_link for task in tasks)
         with ThreadPoolExecutor(max_workers=self._budget.cores) as pool:
             try:
                 while self._waiting or self._running:
@@ -165,12 +167,11 @@ class _Crew:
 
     def _tell_progress(self) -> None:
         left = [task for task in (*self._waiting, *self._running.values()) if not task.is_link]
-        made = sum(not span.is_link for span in self.spans)
         self._tools.reporter.emit(
             SourcesCompiled(
                 wheel=self._tree.order.signature.label,
-                done=made,
-                total=made + len(left),
+                done=self._sources - len(left),
+                total=self._sources,
                 left_s=time_left_s(left, self._budget),
             )
         )

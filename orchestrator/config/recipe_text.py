@@ -38,6 +38,9 @@ _INSTEAD_OF_VARIABLE = {
     "TORCH_CUDA_ARCH_LIST": "write the key `archs`",
     "DS_SKIP_CUDA_CHECK": "write the key `skip_cuda_check`",
     "DS_BUILD_STRING": "the local version is written by the build",
+    "CUDA_HOME": "write the key `toolchain`; the toolkit of `system` is that of CUDA_HOME where dsdeploy runs",
+    "MAX_JOBS": "--jobs says how many compilers run at once",
+    "DS_NVCC_THREADS": "--jobs says how many compilers run at once, and each takes one core",
 }
 """Variables that the build sets by itself."""
 

@@ -37,7 +37,7 @@ def running_words(running: Mapping[str, Work], now_s: float, cells: int) -> str:
 
 def source_words(sources: SourceCount) -> str:
     """Say how far the compilers are, and how long they may still take."""
-    left = "" if sources.left_s is None else f", {wording.rough_duration(sources.left_s)} left"
+    left = f", {wording.rough_duration(sources.left_s)} left" if sources.left_s else ""
     return f"{sources.done} of {wording.count(sources.total, 'source')}{left}"
 
 

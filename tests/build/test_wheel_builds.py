@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -143,8 +145,11 @@ def test_an_op_without_sources_is_built_but_has_no_module_to_load(order: BuildOr
     assert (record.name, record.is_built, record.module) == ("not_implemented", True, None)
 
 
-def test_two_builds_of_one_order_give_equal_bytes(order: BuildOrder, tools: BuildTools) -> None:
-    first, second = (make_wheel(order, replace(tools, folder=tools.folder / name)) for name in "ab")
+def test_two_builds_of_one_order_give_equal_bytes(
+    tmp_path: Path, order: BuildOrder, builder: AgentSession, index: PipIndex
+) -> None:
+    first, second = (make_wheel(order, make_tools(tmp_path / name, remote=builder, index=index)) for name in "ab")
+    assert (first.timings.reused, second.timings.reused) == ((), ())
     assert first.path.read_bytes() == second.path.read_bytes()
 
 
@@ -185,10 +190,18 @@ def test_an_op_that_crashes_when_loaded_fails_the_build(tmp_path: Path, order: B
 
 
 def test_an_op_that_setup_leaves_out_fails_the_build(tmp_path: Path, order: BuildOrder, tools: BuildTools) -> None:
-    ops = TREE["op_builder/all_ops.py"].replace("return True", 'return self.name != "pin_memory"')
-    tree = write_tree(tmp_path / "broken", op_builder__all_ops=ops)
+    setup = TREE["setup.py"].replace("op.is_compatible()", 'name != "pin_memory"')
     with pytest.raises(BuildError, match="left out pin_memory"):
-        make_wheel(order_for(tree, order), tools)
+        make_wheel(order_for(write_tree(tmp_path / "broken", setup=setup), order), tools)
+
+
+def test_an_op_that_deepspeed_thinks_incompatible_fails_the_build_before_anything_is_compiled(
+    tmp_path: Path, order: BuildOrder, tools: BuildTools
+) -> None:
+    ops = TREE["op_builder/all_ops.py"].replace("return True", 'return self.name != "pin_memory"')
+    with pytest.raises(BuildError, match=r"pin_memory: its is_compatible\(\) says no"):
+        make_wheel(order_for(write_tree(tmp_path / "broken", op_builder__all_ops=ops), order), tools)
+    assert not any(isinstance(event, OpStarted) for event in events_of(tools).events)
 
 
 def test_a_wheel_whose_own_record_differs_is_refused(tmp_path: Path, order: BuildOrder, tools: BuildTools) -> None:
@@ -227,6 +240,19 @@ def test_an_op_that_was_compiled_before_is_not_compiled_again(order: BuildOrder,
     assert {span.op for span in first.timings.spans} == {spec.name for spec in SPECS}
     assert (second.timings.spans, second.timings.reused) == ((), tuple(spec.name for spec in SPECS))
     assert second.path.read_bytes() == first.path.read_bytes()
+
+
+@pytest.mark.skipif(not shutil.which("ccache"), reason="there is no ccache")
+def test_ccache_answers_for_the_same_sources_in_another_folder(
+    tmp_path: Path, order: BuildOrder, builder: AgentSession, index: PipIndex
+) -> None:
+    recipe = replace(order.recipe, environment={"CCACHE_DIR": str(tmp_path / "ccache")})
+    cached = replace(order, recipe=recipe, ccache=shutil.which("ccache"))
+    for name in "ab":  # the folder on the builder is another one each time, and so are op cache and history
+        make_wheel(cached, make_tools(tmp_path / name, remote=builder, index=index))
+    command = ("ccache", "--dir", str(tmp_path / "ccache"), "--print-stats")
+    counts = dict(line.split("\t") for line in subprocess.check_output(command, text=True).splitlines())
+    assert (counts["cache_miss"], counts["direct_cache_hit"]) == ("3", "3")
 
 
 def test_an_order_with_one_more_op_compiles_one_op(order: BuildOrder, tools: BuildTools) -> None:

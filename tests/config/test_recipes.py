@@ -37,7 +37,7 @@ deepspeed: {git: "https://example.org/deepspeed.git", revision: v0.19.8}
 accelerator: cuda
 ops: {want: [fused_adam, utils], require: [cpu_adam], skip: [gds]}
 python: /opt/venv/bin/python
-env: {DS_NVCC_THREADS: 2, CC: gcc-12}
+env: {OMP_NUM_THREADS: 2, CC: gcc-12}
 cpu: x86-64-v3
 archs: ["9.0", sm_80, 10.0a]
 ptx: newest
@@ -54,7 +54,7 @@ toolchain: wheels
         required=("cpu_adam",),
         off=("gds",),
         python="/opt/venv/bin/python",
-        environment={"DS_NVCC_THREADS": "2", "CC": "gcc-12"},
+        environment={"OMP_NUM_THREADS": "2", "CC": "gcc-12"},
         cpu_level=CpuLevel.X86_64_V3,
         archs=("sm_90", "sm_80", "sm_100a"),
         ptx=PtxPolicy.NEWEST,

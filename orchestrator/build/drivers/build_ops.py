@@ -62,8 +62,22 @@ def main() -> None:
         op.builder = corrected(name, op, modules, keeps_debug=debug == "KEEP")
     if Path(CUDA).exists():
         os.environ["CUDA_HOME"] = str(Path.cwd() / CUDA)
+    if "CXX" in os.environ:
+        os.environ.setdefault("CC", c_compiler(os.environ["CXX"]))
     result = write_commands(ops, *arguments) if task == "commands" else run_setup(arguments, modules)
     sys.stdout.write(f"\ndsdeploy-result {json.dumps(result)}\n")
+
+
+def c_compiler(cxx: str) -> str:
+    """Return the C compiler beside a C++ compiler: `g++-12` → `gcc-12`, `clang++` → `clang`, `c++` → `cc`.
+
+    op_builder looks for libraries with C programs, which a C++ compiler would give other symbols.
+    """
+    folder, slash, name = cxx.rpartition("/")
+    for plus, plain in (("clang++", "clang"), ("g++", "gcc"), ("c++", "cc")):
+        if plus in name:
+            return folder + slash + name.replace(plus, plain)
+    return cxx
 
 
 def corrected(name: str, op: Any, modules: dict[str, str], *, keeps_debug: bool) -> Any:  # noqa: ANN401 - DeepSpeed's
@@ -114,6 +128,8 @@ def commands_of(
     """Return one op's commands, or as `error` why its builder has none."""
     recorded: list[list[str]] = []
     try:
+        if not op.is_compatible():  # setup.py would leave it out when all is compiled
+            return {"error": f"its is_compatible() says no: {getattr(op, 'error_log', None) or 'nothing more'}"}
         extension = op.builder()
         command = recorder(recorded)(importlib.import_module("setuptools").Distribution({"ext_modules": [extension]}))
         command.build_temp = f"build/objects/{name}"
