@@ -84,6 +84,11 @@ def test_an_error_is_passed_on_with_its_exit_code(tree: Tree) -> None:
     assert result["is_killed"] is False
 
 
+def test_a_compiler_that_is_not_there_is_told(tree: Tree) -> None:
+    code, said, result = tree.compile("./no-such-compiler", "-c", "a.cpp", "-o", "a.o")
+    assert (code, said.strip(), result["is_killed"]) == (127, "./no-such-compiler: No such file or directory", False)
+
+
 def test_the_time_of_grandchildren_counts(tree: Tree) -> None:
     _, _, result = tree.compile("sh", "-c", 'sh -c "i=0; while [ \\$i -lt 100000 ]; do i=\\$((i+1)); done"; true')
     assert result["cpu_s"] > 0.01

@@ -293,6 +293,7 @@ def compile_with(order: BuildOrder, folder: Path, instead: str) -> BuildOrder:
     compiler = folder / "c++"
     compiler.write_text(f'#!/bin/sh\ncase "$*" in *-c*pin_memory.c*) {instead} ;; esac\nexec g++ "$@"\n')
     compiler.chmod(0o755)
+    (folder / "cc").symlink_to(compiler)
     return replace(order, toolchain=replace(order.toolchain, cxx=str(compiler)))
 
 

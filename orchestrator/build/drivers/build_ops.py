@@ -20,6 +20,7 @@ import platform
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -62,8 +63,9 @@ def main() -> None:
         op.builder = corrected(name, op, modules, keeps_debug=debug == "KEEP")
     if Path(CUDA).exists():
         os.environ["CUDA_HOME"] = str(Path.cwd() / CUDA)
-    if "CXX" in os.environ:
-        os.environ.setdefault("CC", c_compiler(os.environ["CXX"]))
+    compiler = c_compiler(os.environ.get("CXX", ""))
+    if shutil.which(compiler):
+        os.environ.setdefault("CC", compiler)
     result = write_commands(ops, *arguments) if task == "commands" else run_setup(arguments, modules)
     sys.stdout.write(f"\ndsdeploy-result {json.dumps(result)}\n")
 

@@ -93,7 +93,12 @@ def run(command: list[str]) -> dict[str, Any]:
         Path(command[command.index("-o") + 1]).parent.mkdir(parents=True, exist_ok=True)
     is_killed = False
     environment = {**os.environ, "LC_ALL": "C"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment) as process:
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
+    except OSError as error:
+        sys.stdout.write(f"{command[0]}: {error.strerror}\n")
+        return {"returncode": 127, "cpu_s": 0.0, "peak_memory_bytes": None, "is_killed": False}
+    with process:
         for line in process.stdout or ():
             is_killed = is_killed or KILLED.search(line) is not None
             sys.stdout.buffer.write(line)
