@@ -33,7 +33,7 @@ class Toolchain:
 
     kind: ToolchainKind
     reason: str
-    """Why this one, for people."""
+    """Why this toolkit, for people: `it has no working nvcc`; empty on the CPU."""
     cxx: str
     """Path of the C++ compiler on the builder; nvcc's host compiler too."""
     cxx_version: str

@@ -86,7 +86,7 @@ def _take_host(host: str, group: Group, facts: Mapping[str, Facts], recipe: Reci
 
 
 def _make_builder(host: str | None, toolchain: Toolchain, reason: str) -> Builder:
-    return Builder(host=host, reason=f"{reason}: {toolchain.reason}", toolchain=toolchain)
+    return Builder(host=host, reason=reason, toolchain=toolchain)
 
 
 def _rank(facts: Facts, toolchain: Toolchain) -> tuple[Version, Version, bool, bool, int, int]:

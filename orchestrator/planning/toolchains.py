@@ -51,7 +51,7 @@ def choose_toolchain(machine: Facts, signature: Signature, recipe: Recipe, *, is
     assert compiler.version is not None
     return Toolchain(
         kind=toolkit.kind,
-        reason=" with ".join(filter(None, (toolkit.reason, f"{compiler.path} {compiler.version}"))),
+        reason=toolkit.reason,
         cxx=compiler.path,
         cxx_version=compiler.version,
         cuda=toolkit.version and major_minor(toolkit.version),
@@ -90,8 +90,7 @@ def _take_own(machine: Facts, signature: Signature, recipe: Recipe, kind: Toolch
     faults = faults_of_archs(nvcc.version, torch_cuda, signature.gpu_archs, listed=machine.nvcc_archs)
     if faults:
         return Lacks(reasons=faults)
-    reason = f"CUDA {nvcc.version} in {machine.cuda_home}"
-    return _Toolkit(kind=kind, reason=reason, version=nvcc.version, cuda_home=machine.cuda_home)
+    return _Toolkit(kind=kind, reason="its own toolkit", version=nvcc.version, cuda_home=machine.cuda_home)
 
 
 def _take_wheels(signature: Signature, why: str) -> _Toolkit | Lacks:
@@ -107,7 +106,7 @@ def _take_wheels(signature: Signature, why: str) -> _Toolkit | Lacks:
     extras = _COMPILER_WHEELS if has_curand else (*_COMPILER_WHEELS, "curand")
     return _Toolkit(
         kind=ToolchainKind.WHEELS,
-        reason=f"CUDA {cuda} from NVIDIA's wheels ({why})",
+        reason=why,
         version=cuda,
         requirements=(f"cuda-toolkit[{','.join(extras)}]=={cuda}.*",),
     )

@@ -128,7 +128,6 @@ def test_a_wish_for_an_unknown_host_names_those_that_are_there() -> None:
 
 def chosen(builder: Builder) -> tuple[str | None, ToolchainKind]:
     assert builder.toolchain is not None
-    assert builder.toolchain.reason in builder.reason
     return builder.host, builder.toolchain.kind
 
 
@@ -149,7 +148,8 @@ def test_the_controller_s_own_toolkit_goes_before_wheels_on_hosts() -> None:
 def test_without_any_nvcc_the_controller_takes_wheels() -> None:
     builder = choose({"a": NO_NVCC}, controller=FACTS)
     assert chosen(builder) == (None, ToolchainKind.WHEELS)
-    assert "no working nvcc" in builder.reason
+    assert builder.toolchain is not None
+    assert builder.toolchain.reason == "it has no working nvcc"
 
 
 def test_a_host_takes_wheels_when_the_controller_cannot_build() -> None:

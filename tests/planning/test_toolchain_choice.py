@@ -96,15 +96,13 @@ def test_all_lacks_are_told_at_once() -> None:
 def test_a_cpu_wheel_needs_no_toolkit_whatever_the_policy_for_it_says() -> None:
     for policy in ToolchainPolicy:
         toolchain = chosen(FACTS, SIGNATURE, replace(RECIPE, toolchain=policy))
-        assert toolchain == Toolchain(
-            kind=ToolchainKind.HOST, reason="/usr/bin/g++ 12.2.0", cxx="/usr/bin/g++", cxx_version="12.2.0"
-        )
+        assert toolchain == Toolchain(kind=ToolchainKind.HOST, reason="", cxx="/usr/bin/g++", cxx_version="12.2.0")
 
 
 def test_an_own_toolkit_is_told_with_its_place_and_versions() -> None:
     assert chosen(with_nvcc("13.0.88"), CUDA_SIGNATURE, is_controller=True) == Toolchain(
         kind=ToolchainKind.SYSTEM,
-        reason="CUDA 13.0.88 in /opt/cuda with /usr/bin/g++ 12.2.0",
+        reason="its own toolkit",
         cxx="/usr/bin/g++",
         cxx_version="12.2.0",
         cuda="13.0",
