@@ -51,7 +51,7 @@ def make_environment(target: Target, order: BuildOrder, tools: BuildTools, shop:
             hint="the host changed since it was probed: plan again",
         )
     python = f"{folder}/bin/python"
-    install = (python, pip, "install", "--no-index", "--no-deps", "--ignore-installed", *wheels)
+    install = (python, pip, "install", "--no-index", "--no-deps", "--no-compile", "--ignore-installed", *wheels)
     shop.run("requirements", Command(argv=install, environment={"PYTHONPATH": ""}))
     return Environment(python=python, variables=build_variables(order))
 
