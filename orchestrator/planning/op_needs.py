@@ -59,9 +59,11 @@ def _obstacles(spec: OpSpec, given: Circumstances) -> Iterator[str]:
 
 def _missing_needs(spec: OpSpec, given: Circumstances) -> Iterator[str]:
     builder, toolchain = given.builder, given.toolchain
+    # The torch of the package index brings NVIDIA's wheels along. The controller compiles with that one, and a toolkit
+    # of wheels is for CUDA 13, newer than any torch without them; a host with a toolkit may have a torch of its own.
     has_wheels = toolchain.kind is not ToolchainKind.HOST
-    """The torch of the package index is there, and NVIDIA's wheels with it; a host may have a torch of its own."""
-    has_cufile = builder.has_cufile or (has_wheels and _BRINGS_CUFILE.contains(given.signature.torch_version))
+    is_new = toolchain.kind is ToolchainKind.WHEELS or _BRINGS_CUFILE.contains(given.signature.torch_version)
+    has_cufile = builder.has_cufile or (has_wheels and is_new)
     for need in spec.needs:
         match need:
             case Need.LIBAIO if not builder.has_libaio:
