@@ -16,7 +16,7 @@ def choose_compiler(compilers: Sequence[Tool], level: CpuLevel, nvcc_version: st
     new_enough = [tool for tool in compilers if _is_new_enough(tool, level)]
     if not new_enough:
         found = ", ".join(f"{tool.path} {tool.version or tool.error}" for tool in compilers) or "none"
-        wanted = f"a C++ compiler like GCC {_oldest_gcc(level)} or newer"
+        wanted = f"C++ compiler like GCC {_oldest_gcc(level)} or newer"
         return Lacks(reasons=(f"it has no {wanted} (found: {found}): apt install g++",))
     if nvcc_version is None:
         return new_enough[0]

@@ -37,7 +37,7 @@ def test_a_failed_build_names_the_op_the_source_file_the_first_error_and_the_log
     controller: Controller, make_cluster: MakeCluster, tmp_path: Path
 ) -> None:
     cluster, recipe = make_cluster(1), tmp_path / "broken.yaml"
-    recipe.write_text(RECIPE_TEXT.format(op="pin_memory", variable="CFLAGS", value="-include /none/such.h"))
+    recipe.write_text(RECIPE_TEXT.format(op="pin_memory", variable="CXXFLAGS", value="-include /none/such.h"))
     answer = controller.run("provision", *reach(cluster), "-r", recipe, "--yes", "--json")
     assert answer.exit_code == 5
     (failure,) = answer.document["failures"]
