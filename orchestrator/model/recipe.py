@@ -57,7 +57,7 @@ class BuildStrategy(str, Enum):
     """How the ops are compiled."""
 
     PER_OP = "per-op"
-    """One process and one build folder per op, then one bdist_wheel."""
+    """One process per compiler run and one folder of objects per op, then one bdist_wheel."""
     UPSTREAM = "upstream"
     """The literal `DS_BUILD_OPS=1 python setup.py build_ext -jN bdist_wheel`."""
 
