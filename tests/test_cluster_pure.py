@@ -15,7 +15,7 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 CAPTURES = Path(__file__).parent / "captures/nvidia-smi"
 sys.path.insert(0, str(SCRIPTS))
 
-from testcluster import addresses, config_texts, fake_nvidia_smi, links  # noqa: E402
+from testcluster import addresses, config_texts, fake_nvidia_smi  # noqa: E402
 from testcluster.choices import Choice, find_played, parse_choice  # noqa: E402
 from testcluster.cpus import make_cpuinfo  # noqa: E402
 from testcluster.design import check_options, design_cluster  # noqa: E402
@@ -43,7 +43,6 @@ from testcluster.venvs import copy_environment  # noqa: E402
 OPTIONS = Options(
     count=3,
     network="auto",
-    rate=None,
     gpus=("h100x8:0",),
     python="/usr/bin/python3",
     torch=None,
@@ -146,6 +145,16 @@ def test_a_cluster_survives_its_own_document() -> None:
         assert parse_cluster(json.dumps(make_document(cluster, reused=True))) == cluster
 
 
+def test_a_document_of_an_earlier_version_is_still_read() -> None:
+    cluster = make_cluster()
+    document = json.loads(json.dumps(make_document(cluster, reused=False)))
+    document["options"] = {"rate": "200mbit"} | document["options"]
+    del document["options"]["rates"], document["options"]["homes"]
+    for host in document["hosts"]:
+        del host["rate"], host["shares_home"]
+    assert parse_cluster(json.dumps(document)) == cluster
+
+
 def test_the_list_of_processes_survives_its_own_text() -> None:
     running = Running(
         keeper=Process(pid=7, start_ticks=70),
@@ -182,39 +191,15 @@ def test_folders_follow_the_xdg_variables_when_they_are_absolute() -> None:
     assert find_cache_root({"HOME": "/h", "XDG_CACHE_HOME": "relative"}) == Path("/h/.cache/dsdeploy-cluster")
 
 
-@pytest.mark.parametrize(("text", "bits"), [("200mbit", 2e8), ("1.5gbit", 1.5e9), ("64kbit", 64e3)])
-def test_a_rate_is_read_in_bits_per_second(text: str, bits: float) -> None:
-    assert links.parse_rate(text) == bits
-
-
-@pytest.mark.parametrize("text", ["", "200", "0mbit", "200 mbit", "200mbit; reboot", "-1mbit"])
-def test_words_that_are_no_rate_are_refused(text: str) -> None:
-    with pytest.raises(ClusterError):
-        links.parse_rate(text)
-
-
-def test_without_a_rate_nothing_is_shaped() -> None:
-    assert links.shape_batch("eth0", None) == []
-
-
-def test_the_burst_lets_ten_milliseconds_through() -> None:
-    assert links.shape_batch("eth0", "200mbit") == [
-        "qdisc replace dev eth0 root tbf rate 200mbit burst 250000 latency 100ms"
-    ]
-
-
-def test_every_other_host_is_a_permanent_neighbour() -> None:
-    lines = links.device_batch(addresses.inside_address(1), count=3)
-    neighbours = [line.split()[2] for line in lines if line.startswith("neigh")]
-    assert neighbours == ["10.77.0.1", "10.77.0.11", "10.77.0.13"]
-
-
 @pytest.mark.parametrize(
     "options",
     [
         replace(OPTIONS, count=0),
         replace(OPTIONS, count=1001),
-        replace(OPTIONS, rate="fast"),
+        replace(OPTIONS, rates=("fast",)),
+        replace(OPTIONS, rates=("10mbit:3",)),
+        replace(OPTIONS, homes=("nfs:3",)),
+        replace(OPTIONS, homes=("../nfs",)),
         replace(OPTIONS, gpus=("h100x8:3",)),
         replace(OPTIONS, cpus=("avx2:3",)),
         replace(OPTIONS, cpus=("avx1024",)),
@@ -257,6 +242,15 @@ def test_a_session_of_a_loopback_cluster_is_told_which_cpu_it_plays() -> None:
             for host, text in zip(cluster.hosts, texts, strict=False)
         ] == expected
     assert [host.cpu for host in cluster.hosts] == [None, "avx2", None]
+
+
+def test_hosts_that_share_a_home_have_the_same_one_and_the_others_their_own() -> None:
+    cluster = make_cluster(options=replace(OPTIONS, homes=("nfs:0,2",)))
+    assert [(host.home, host.shares_home) for host in cluster.hosts] == [
+        ("/state/default/homes/nfs", True),
+        ("/state/default/hosts/worker-1/home", False),
+        ("/state/default/homes/nfs", True),
+    ]
 
 
 def test_a_capture_says_how_many_gpus_it_shows() -> None:

@@ -61,7 +61,7 @@ def bring_up(
             return kept, True
         take_down(folder)
         network = choose_network(options.network, places.program)
-        if options.rate is not None and network[0] is Network.LOOPBACK:
+        if options.rates and network[0] is Network.LOOPBACK:
             say("note: a loopback cluster has no links of its own: --rate has no effect")
         return _bring_up_new(folder, options, network, materials, places), False
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from testcluster.bringing_up import Places, bring_up
 from testcluster.control import tell_keeper
 from testcluster.errors import ClusterError
-from testcluster.faults import Fault
+from testcluster.faults import Fault, parse_order
 from testcluster.interpreter import choose_interpreter
 from testcluster.kernel import enter_network_namespace
 from testcluster.layout import find_cache_root, find_folder, find_state_root, load_running, lock, require_cluster
@@ -30,9 +30,12 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="bring up N hosts, or use those that are up")
     up.add_argument("count", type=int, metavar="N")
-    up.add_argument("--rate", help="limit every link, as 200mbit (namespaces only)")
+    up.add_argument(
+        "--rate", action="append", default=[], metavar="RATE[:HOSTS]", help="of the links: 200mbit, 10mbit:3"
+    )
     up.add_argument("--gpu", action="append", default=[], metavar="CAPTURE[:HOSTS]", help="h100x8 or a100x2:0-1,3")
     up.add_argument("--cpu", action="append", default=[], metavar="CPU[:HOSTS]", help="an older CPU: avx2:1, sse4")
+    up.add_argument("--home", action="append", default=[], metavar="NAME[:HOSTS]", help="a home they share: nfs:0-2")
     up.add_argument("--python", metavar="PATH", help="the Python of the hosts' virtual environments")
     up.add_argument("--network", choices=("auto", "namespaces", "loopback"), default="auto")
     up.add_argument("--torch", metavar="SPEC", help=f"{DEFAULT_TORCH} by default, or DSDEPLOY_TORCH; or none")
@@ -45,7 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD...")
     fault = commands.add_parser("fault", help="let a host suffer")
     fault.add_argument("host")
-    fault.add_argument("fault", choices=[fault.value for fault in Fault])
+    fault.add_argument("fault", help=f"{', '.join(fault.value for fault in Fault)}; slow:5mbit, fill:8 (MiB left)")
     for command in (up, down, run, fault):
         command.add_argument("--name", default="default", help="which cluster")
     for command in (up, list_):
@@ -95,9 +98,10 @@ def _up(asked: argparse.Namespace, places: Places) -> int:
     options = Options(
         count=asked.count,
         network=asked.network,
-        rate=asked.rate,
+        rates=tuple(asked.rate),
         gpus=tuple(asked.gpu),
         cpus=tuple(asked.cpu),
+        homes=tuple(asked.home),
         python=interpreter.executable,
         torch=None if torch == "none" else torch,
         disk_mb=asked.disk_mb,
@@ -152,5 +156,5 @@ def _exec(asked: argparse.Namespace, places: Places) -> int:
 
 def _fault(asked: argparse.Namespace, places: Places) -> int:
     cluster = require_cluster(places.state, asked.name)
-    tell_keeper(cluster.folder, cluster.find_host(asked.host).name, asked.fault)
+    tell_keeper(cluster.folder, cluster.find_host(asked.host).name, str(parse_order(asked.fault)))
     return 0

@@ -15,12 +15,14 @@ _TAR_OPTIONS = ("--xattrs", "--xattrs-include=*", "--numeric-owner", "--preserve
 _MADE_ANEW = ("/proc", "/sys", "/dev", "/run")
 
 
-def enter_private_root(scratch: Path, *, disk_mb: int, own_folder: Path, kept: Path | None = None) -> None:
+def enter_private_root(
+    scratch: Path, *, disk_mb: int, own_folder: Path, shared: Path | None = None, kept: Path | None = None
+) -> None:
     """Move into an overlay of `/` whose upper half is a tmpfs of `disk_mb` MiB, mounted at `scratch`.
 
     The caller must be in a mount namespace of its own. `own_folder` is kept apart as well where it
-    lies on another file system than `/`; other mounted file systems are the machine's own. `kept`: what
-    `save_disk` wrote when the host was up before; it is used up.
+    lies on another file system than `/`; other mounted file systems are the machine's own, and
+    so is the folder `shared`. `kept`: what `save_disk` wrote when the host was up before; it is used up.
     """
     kernel.mount("tmpfs", scratch, "tmpfs", options=f"size={disk_mb}m,mode=0755")
     os.chdir(scratch)  # relative names: an option's text knows no escape for commas and colons
@@ -34,6 +36,8 @@ def enter_private_root(scratch: Path, *, disk_mb: int, own_folder: Path, kept: P
     _bind_other_file_systems(root, scratch)
     if own_folder.stat().st_dev != Path("/").stat().st_dev:
         _overlay_own_folder(root, own_folder)
+    if shared is not None:
+        kernel.mount(str(shared), root / shared.relative_to("/"), "", flags=kernel.MS_BIND)
     _mount_system_folders(root, scratch)
     kernel.change_root(root)
 
@@ -97,11 +101,11 @@ def save_disk(folder: int, name: str) -> None:
     os.replace(draft_name, name, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-def fill_disk() -> None:
-    """Leave no room on a host's disk, without using memory for a ballast: the disk shrinks to what it holds."""
+def fill_disk(left_mb: int) -> None:
+    """Leave so many MiB of a host's disk free, without using memory for a ballast: the disk shrinks."""
     room = os.statvfs(DISK)
     used_bytes = (room.f_blocks - room.f_bfree) * room.f_frsize
-    _resize_disk(f"{used_bytes}")
+    _resize_disk(f"{used_bytes + (left_mb << 20)}")
 
 
 def empty_disk(disk_mb: int) -> None:

@@ -62,8 +62,9 @@ class _SshdFacts:
 
 def _write_host_files(cluster: Cluster, host: Host, materials: Materials, sshd: _SshdFacts) -> None:
     folder = Path(host.folder)
-    for name in ("home", "tmp", "disk"):
+    for name in ("tmp", "disk"):
         (folder / name).mkdir(mode=0o700)
+    Path(host.home).mkdir(mode=0o700, parents=True, exist_ok=True)
     config = config_texts.make_sshd_config(
         cluster, host, sftp_server=sshd.sftp_server, has_penalties=sshd.has_penalties
     )

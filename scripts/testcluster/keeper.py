@@ -13,8 +13,9 @@ from typing import Any
 from testcluster import kernel, links
 from testcluster.addresses import CONTROLLER_ADDRESS
 from testcluster.control import SAVE, serve_control
+from testcluster.design import find_common_rate
 from testcluster.errors import ClusterError
-from testcluster.faults import Fault, Sufferer
+from testcluster.faults import Sufferer, parse_order
 from testcluster.gateway import Door, InsideDialer
 from testcluster.launcher import launch
 from testcluster.layout import load_cluster
@@ -48,7 +49,7 @@ class Keeper:
     def _make_network(self) -> None:
         switch, controller = kernel.make_network_namespace(), kernel.make_network_namespace()
         self._switch, self._controller = (f"/proc/{os.getpid()}/fd/{fd}" for fd in (switch, controller))
-        rate, count = self._cluster.options.rate, len(self._cluster.hosts)
+        rate, count = find_common_rate(self._cluster.options), len(self._cluster.hosts)
         links.run_batch("ip", links.switch_batch(self._controller), namespace=self._switch)
         links.run_batch("tc", links.shape_batch(links.CONTROLLER_PORT, rate), namespace=self._switch)
         ends = links.device_batch(CONTROLLER_ADDRESS, count=count)
@@ -65,6 +66,7 @@ class Keeper:
             door=door,
             link=links.switch_port(host.index) if self._switch else None,
             switch=self._switch,
+            rate=host.rate,
             relaunch=lambda: launch(self._cluster, host, self._program, self._switch),
         )
         if door is not None:
@@ -84,7 +86,7 @@ class Keeper:
             if word == SAVE:
                 await sufferer.machine.ask(SAVE)
             else:
-                await sufferer.suffer(Fault(word))
+                await sufferer.suffer(parse_order(word))
         finally:
             self._record()
 
@@ -94,9 +96,7 @@ class Keeper:
             controller_namespace=self._controller,
             hosts={name: sufferer.machine.init for name, sufferer in self._sufferers.items()},
             faults={
-                name: tuple(fault.value for fault in sufferer.faults)
-                for name, sufferer in self._sufferers.items()
-                if sufferer.faults
+                name: tuple(map(str, sufferer.faults)) for name, sufferer in self._sufferers.items() if sufferer.faults
             },
         )
         write_atomically(self._cluster.folder / "running.json", make_running_text(running))

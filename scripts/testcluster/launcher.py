@@ -77,7 +77,7 @@ async def launch(cluster: Cluster, host: Host, program: Path, switch: str | None
         await unborn.hear()
         machine = LaunchedMachine(child, _find_init(child.pid, below=cluster.is_isolated))
         if switch is not None:
-            await asyncio.to_thread(_wire, cluster, host, machine.init.pid, switch)
+            await asyncio.to_thread(_wire, host, machine.init.pid, switch)
         await machine.ask("start")
     except ClusterError as error:
         raise ClusterError(f"{host.name} did not start: {error}", hint=error.hint) from error
@@ -92,9 +92,9 @@ def _find_init(pid: int, *, below: bool) -> Process:
     return found
 
 
-def _wire(cluster: Cluster, host: Host, pid: int, switch: str) -> None:
+def _wire(host: Host, pid: int, switch: str) -> None:
     port = links.switch_port(host.index)
     with suppress(ClusterError):  # what is left of the link of a host that was killed
         links.run_batch("ip", [f"link del {port}"], namespace=switch)
     links.run_batch("ip", links.host_link_batch(host.index, pid), namespace=switch)
-    links.run_batch("tc", links.shape_batch(port, cluster.options.rate), namespace=switch)
+    links.run_batch("tc", links.shape_batch(port, host.rate), namespace=switch)

@@ -12,7 +12,7 @@ from pathlib import Path
 from testcluster import filesystem, kernel
 from testcluster.config_texts import cpuinfo_of, make_hosts_file
 from testcluster.errors import ClusterError
-from testcluster.links import DEVICE, device_batch, run_batch, shape_batch
+from testcluster.host_link import HostLink
 from testcluster.processes import end_descendants, find_descendants, send_signal
 from testcluster.requirements import require_tool
 from testcluster.state import Cluster, Host
@@ -27,6 +27,7 @@ class Machine:
     def __init__(self, cluster: Cluster, host: Host) -> None:
         self._cluster = cluster
         self._host = host
+        self._link = HostLink(cluster, host) if cluster.is_isolated else None
         self._sshd: subprocess.Popen[bytes] | None = None
         self._black_hole: tuple[socket.socket, ...] = ()
         self._folder = os.open(host.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -34,7 +35,8 @@ class Machine:
 
     def obey(self, word: str) -> None:
         """Do what the keeper says. Raises ClusterError or OSError when it cannot be done."""
-        match word:
+        name, _, amount = word.partition(":")
+        match name:
             case "start":
                 self._make_world()
                 self._listen()
@@ -49,23 +51,24 @@ class Machine:
             case "thaw":
                 self._signal_all(signal.SIGCONT)
             case "fill":
-                self._fill()
+                self._fill(left_mb=int(amount or 0))
             case "save":
                 self._save()
             case "restore":
                 self._restore()
             case _:
-                raise ClusterError(f"unknown word {word!r}")
+                self._own_link.suffer(name, amount)
 
     def _make_world(self) -> None:
-        if not self._cluster.is_isolated:
+        if self._link is None:
             return
         folder = Path(self._host.folder)
-        self._make_links()
+        self._link.wire()
         filesystem.enter_private_root(
             folder / "disk",
             disk_mb=self._cluster.options.disk_mb,
             own_folder=folder,
+            shared=Path(self._host.home) if self._host.shares_home else None,
             kept=folder / _KEPT_DISK,
         )
         if self._host.cpu is not None:
@@ -74,12 +77,11 @@ class Machine:
         Path("/etc/hosts").write_text(make_hosts_file(self._cluster.hosts), encoding="utf-8")
         _unlock_account(Path("/etc/shadow"), self._cluster.user)
 
-    def _make_links(self) -> None:
-        address = self._host.inside_address
-        if address is None:
-            raise ClusterError(f"{self._host.name} has no address inside the network")
-        run_batch("ip", device_batch(address, count=len(self._cluster.hosts)))
-        run_batch("tc", shape_batch(DEVICE, self._cluster.options.rate))
+    @property
+    def _own_link(self) -> HostLink:
+        if self._link is None:
+            raise ClusterError("a host of a loopback cluster has no link of its own that could suffer")
+        return self._link
 
     def _listen(self) -> None:
         folder = Path(self._host.folder)
@@ -119,10 +121,10 @@ class Machine:
             endpoint.close()
         self._black_hole = ()
 
-    def _fill(self) -> None:
+    def _fill(self, *, left_mb: int) -> None:
         if not self._cluster.is_isolated:
             raise ClusterError("a host of a loopback cluster has no disk of its own that could be filled")
-        filesystem.fill_disk()
+        filesystem.fill_disk(left_mb)
 
     def _save(self) -> None:
         """End everything on the host and keep what it wrote for the next time."""
@@ -134,7 +136,8 @@ class Machine:
     def _restore(self) -> None:
         self._close_black_hole()
         self._signal_all(signal.SIGCONT)
-        if self._cluster.is_isolated:
+        if self._link is not None:
+            self._link.restore()
             filesystem.empty_disk(self._cluster.options.disk_mb)
         if self._sshd is None or self._sshd.poll() is not None:
             self._listen()

@@ -30,12 +30,14 @@ class Options:
     count: int
     network: str
     """auto, namespaces or loopback."""
-    rate: str | None
-    """Rate of every link in tc's words (`200mbit`); None for no limit."""
+    rates: tuple[str, ...] = ()
+    """Rates of the links in tc's words, each as `200mbit` (the controller's too) or `10mbit:0-1,3`."""
     gpus: tuple[str, ...]
     """Captures to play, each as `h100x8` or `h100x8:0-1,3`."""
     cpus: tuple[str, ...] = ()
     """CPUs to play, each as `avx2` or `avx2:0-1,3`."""
+    homes: tuple[str, ...] = ()
+    """Home folders that several hosts share, each as `nfs` or `nfs:0-1,3`."""
     python: str
     """The interpreter from which the hosts' virtual environments are made."""
     torch: str | None
@@ -62,6 +64,10 @@ class Host:
     gpu: str | None
     cpu: str | None = None
     has_pip: bool
+    rate: str | None = None
+    """Rate of its link; None for no limit."""
+    shares_home: bool = False
+    """Whether its home folder is other hosts' too, as on a network file system."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +143,8 @@ def parse_cluster(text: str) -> Cluster:
         if document["schema"] != SCHEMA:
             raise ClusterError(f"unknown schema {document['schema']!r}")
         options = document["options"]
-        options |= {choices: tuple(options.get(choices, ())) for choices in ("gpus", "cpus")}
+        options.pop("rate", None)  # of a cluster that an earlier version made
+        options |= {choices: tuple(options.get(choices, ())) for choices in ("rates", "gpus", "cpus", "homes")}
         return Cluster(
             name=document["name"],
             network=Network(document["network"]),
