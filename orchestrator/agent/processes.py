@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import threading
 import time
 
@@ -14,6 +13,7 @@ from .errors import AgentError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import resource
+    import subprocess
     from typing import IO, Callable, Mapping, Sequence
 
 _REAP_S = 2.0
@@ -98,6 +98,8 @@ class Children:
         environment: Mapping[str, str] | None,
         grace_s: float,
     ) -> subprocess.Popen[bytes]:
+        import subprocess  # noqa: PLC0415 - most of an agent's start, and not every one runs programs
+
         with self._lock:
             if self.is_ended:
                 raise AgentError("host", f"{argv[0]} was not started: the request was cancelled")

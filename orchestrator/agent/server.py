@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 from .cache import Cache
 from .errors import AgentError
@@ -34,8 +35,11 @@ OPERATIONS = {
     "activate": "activation",
     "verify": "verification",
     "commit": "deployment",
+    "relay": "relay",
 }
 """Operation → module with a function of that name; imported when first asked for, because starting fast counts."""
+_END_S = 2.0
+"""For requests to notice that nobody waits for them, and to clean up; one that is stuck is left."""
 
 
 def serve(folder: str, note: str | None) -> NoReturn:
@@ -65,7 +69,7 @@ class Server:
         self._cache = cache
         self._writer = writer
         self._lock = threading.Lock()
-        self._requests: dict[object, Request] = {}
+        self._requests: dict[object, tuple[Request, threading.Thread]] = {}
         self._uploads: dict[object, Upload] = {}  # only the thread that reads frames touches it
 
     def serve(self, stream: BinaryIO) -> None:
@@ -82,8 +86,11 @@ class Server:
     def close(self) -> None:
         """End what still runs and remove what is temporary."""
         with self._lock:
-            requests = list(self._requests.values())
-        gather(*[request.children.end for request in requests])
+            running = list(self._requests.values())
+        gather(*[request.end for request, _ in running])
+        until = time.monotonic() + _END_S
+        for _, thread in running:
+            thread.join(max(until - time.monotonic(), 0.0))
         for upload in self._uploads.values():
             upload.abandon()
         self._cache.close()
@@ -92,15 +99,25 @@ class Server:
         if "chunk" in frame:
             self._feed(frame.get("id"), payload)
             return
+        if "tell" in frame:
+            self._tell(frame, payload)
+            return
         request = Request(frame, self._cache, self._writer)
         if request.operation == "put":
             self._open_upload(request)
             return
         if request.operation == "cancel":
             self._abandon_upload(frame.get("target"))
+        thread = threading.Thread(target=self._answer, args=(request,), daemon=True)
         with self._lock:
-            self._requests[request.number] = request
-        threading.Thread(target=self._answer, args=(request,), daemon=True).start()
+            self._requests[request.number] = request, thread
+        thread.start()
+
+    def _tell(self, frame: Frame, payload: bytes) -> None:
+        with self._lock:
+            running = self._requests.get(frame.get("id"))
+        if running is not None:  # else it has ended, and what is told comes too late
+            running[0].messages.put(frame["tell"], payload)
 
     def _answer(self, request: Request) -> None:
         try:
@@ -115,6 +132,7 @@ class Server:
         finally:
             with self._lock:
                 self._requests.pop(request.number, None)
+            request.messages.close()
 
     def _result_of(self, request: Request) -> object:
         if request.operation == "cancel":
@@ -127,9 +145,9 @@ class Server:
 
     def _cancel(self, number: int) -> dict[str, object]:
         with self._lock:
-            request = self._requests.get(number)
-        if request is not None:
-            request.children.end()
+            running = self._requests.get(number)
+        if running is not None:
+            running[0].end()
         return {}
 
     def _abandon_upload(self, number: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -117,3 +118,12 @@ class AgentProcess:
             piece = content[start : start + chunk]
             self.send({"id": number, "chunk": True, "bytes": len(piece)}, piece)
         return self.end(number)
+
+
+def working_python(version: str) -> str | None:
+    """Return a Python of that version from PATH or pyenv; pyenv's own names on PATH may be empty promises."""
+    installed = Path.home().glob(f".pyenv/versions/{version}.*/bin/python3")
+    for python in filter(None, [shutil.which(f"python{version}"), *map(str, installed)]):
+        if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return python
+    return None

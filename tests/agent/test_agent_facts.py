@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
-import subprocess
 import sys
 import venv
 from pathlib import Path
 
 import pytest
-from agent_client import AgentProcess
+from agent_client import AgentProcess, working_python
 from tiny_wheels import DEEPSPEED, TORCH
 
 from orchestrator.model.codec import from_document
@@ -215,15 +213,6 @@ def test_a_file_that_cannot_be_executed_is_told(tmp_path: Path) -> None:
     path.chmod(stat.S_IRUSR)
     found = facts(tmp_path, str(path))
     assert found.interpreter_error == f"{path} cannot be executed"
-
-
-def working_python(version: str) -> str | None:
-    """Return a Python of that version from PATH or pyenv; pyenv's own names on PATH may be empty promises."""
-    installed = Path.home().glob(f".pyenv/versions/{version}.*/bin/python3")
-    for python in filter(None, [shutil.which(f"python{version}"), *map(str, installed)]):
-        if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0:
-            return python
-    return None
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.12", "3.13", "3.14"])
