@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from orchestrator.errors import DsdeployError
 from orchestrator.model.events import Event
-from orchestrator.model.outcome import Delivery, Outcome, Outcomes
+from orchestrator.model.fanout import FanOutResult
+from orchestrator.model.outcome import Outcome, Outcomes
 from orchestrator.model.recipe import Source
 from orchestrator.model.toolchain import Toolchain
 from orchestrator.model.wheels import Artifact, BuildKey, Manifest, OpKey, Sha256
@@ -40,6 +42,21 @@ class Completed:
     peak_memory_bytes: int | None = None
 
 
+class Conversation(Protocol):
+    """An operation that goes on, and is told more while it does."""
+
+    def tell(self, message: Mapping[str, Any], payload: bytes = b"") -> None:
+        """Send a message, and raw bytes with it; blocks while the connection takes no more.
+
+        Raises HostError when the connection is lost. What is told after the operation's end is dropped.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """Ask the agent to give up the operation; never raises."""
+        ...
+
+
 class Remote(Protocol):
     """One open agent session: on a host over SSH, or on the controller itself. Safe to use from several threads.
 
@@ -63,6 +80,23 @@ class Remote(Protocol):
         """Ask the agent for one operation and return its result document.
 
         Raises the DsdeployError that the agent's error names (InstallError, VerifyError, HostError …).
+        """
+        ...
+
+    def converse(
+        self,
+        operation: str,
+        parameters: Mapping[str, Any],
+        *,
+        on_event: Callable[[Mapping[str, Any]], None],
+        on_end: Callable[[Any | DsdeployError], None],
+    ) -> Conversation:
+        """Start one operation and return at once.
+
+        `on_event` gets its events in order, `on_end` its result document or its error, exactly once and last; a
+        connection that is lost ends it with a HostError. Both run in the session's own thread, perhaps before this
+        returns, and must not block. Nobody asks a silent agent for signs of life: the operation's events are these.
+        When the connection is lost already this raises HostError and calls neither.
         """
         ...
 
@@ -244,7 +278,7 @@ class Parcel:
 class Carrier(Protocol):
     """Brings files to hosts; how (a star, a chain of relays) is its own affair."""
 
-    def carry(self, parcels: Mapping[str, Sequence[Parcel]], fleet: Fleet, reporter: Reporter) -> Outcomes[Delivery]:
+    def carry(self, parcels: Mapping[str, Sequence[Parcel]], fleet: Fleet, reporter: Reporter) -> FanOutResult:
         """Bring every host (key) its parcels; a host that fails does not stop the others.
 
         No partial file ever has its final name.

@@ -16,6 +16,7 @@ from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Failure, Outcome, Outcomes
 from orchestrator.ports import Remote
 from orchestrator.remote.at_once import at_once
+from orchestrator.remote.channels import Channel
 from orchestrator.remote.dial import Dialer, DialSettings
 from orchestrator.remote.opening import open_session
 from orchestrator.remote.session import AgentSession
@@ -36,10 +37,21 @@ class _Seat:
 class SshFleet(AbstractContextManager["SshFleet"]):
     """The port `Fleet` over SSH. At the end of its `with` block agents clean up, and connections are closed."""
 
-    def __init__(self, hosts: Sequence[Host], *, settings: DialSettings, agent: PackedAgent | None = None) -> None:
-        """Connect to nothing yet. Raises UsageError when the SSH configuration cannot be read."""
+    def __init__(
+        self,
+        hosts: Sequence[Host],
+        *,
+        settings: DialSettings,
+        agent: PackedAgent | None = None,
+        open_channel: Callable[[Host], Channel] | None = None,
+    ) -> None:
+        """Connect to nothing yet; `open_channel`, instead of SSH, connects to one host or raises HostError.
+
+        Raises UsageError when the SSH configuration cannot be read.
+        """
         self._seats = {host.name: _Seat(host=host) for host in hosts}
         self._dialer = Dialer(settings)
+        self._open_channel = open_channel or self._dialer.open
         self._agent = agent or pack()
         self._closed = threading.Event()
 
@@ -89,7 +101,7 @@ class SshFleet(AbstractContextManager["SshFleet"]):
         if self._closed.is_set():
             raise HostError(f"{host.name} was not connected to: the run is over")
         try:
-            channel = self._dialer.open(host)
+            channel = self._open_channel(host)
             session = open_session(host.name, channel, self._agent, preamble=f"{host.python or ''}\n".encode())
         except HostError as error:
             seat.failure = error

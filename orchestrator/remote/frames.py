@@ -80,7 +80,7 @@ class FrameReader:
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
-        header = json.loads(line)
+        header = json.loads(line.decode())
     except ValueError:
         return None
     if not isinstance(header, dict):

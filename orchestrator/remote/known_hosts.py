@@ -7,6 +7,7 @@ import fnmatch
 import hashlib
 import hmac
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,35 +37,57 @@ class KnownKey:
         return is_match
 
 
+class KnownKeys:
+    """The lines of one file; those with plain names, a cluster's thousands, are found without a look at each."""
+
+    def __init__(self, lines: Iterable[KnownKey]) -> None:
+        self._named: defaultdict[str, list[KnownKey]] = defaultdict(list)
+        self._others: list[KnownKey] = []
+        for line in lines:
+            self.add(line)
+
+    def add(self, line: KnownKey) -> None:
+        """Take one more line."""
+        if any(pattern.startswith(("!", "|1|")) or "*" in pattern or "?" in pattern for pattern in line.patterns):
+            self._others.append(line)
+        else:
+            for name in line.patterns:
+                self._named[name].append(line)
+
+    def of(self, name: str) -> list[KnownKey]:
+        """Return the lines that speak of `name`."""
+        return [*self._named.get(name, ()), *(line for line in self._others if line.belongs_to(name))]
+
+
 class KnownHosts:
     """The lines of several files. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._files: dict[Path, list[KnownKey]] = {}
+        self._files: dict[Path, KnownKeys] = {}
         self._lock = threading.Lock()
 
     def keys_of(self, name: str, files: Iterable[Path]) -> tuple[KnownKey, ...]:
         """Return the lines of these files that speak of `name`."""
-        return tuple(line for file in files for line in self._lines(file) if line.belongs_to(name))
+        return tuple(line for file in files for line in self._keys_in(file).of(name))
 
     def remember(self, name: str, kind: str, key: str, file: Path) -> None:
         """Append a new key to a file, once; the file and its folder are made. Raises OSError."""
         line = KnownKey(patterns=(name,), kind=kind, key=key)
-        known = self._lines(file)
+        known = self._keys_in(file)
         with self._lock:
-            if line in known:
+            if line in known.of(name):
                 return
-            known.append(line)
+            known.add(line)
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             before = _read(file)
             with file.open("a", encoding="utf-8") as stream:
                 stream.write("\n" if before and not before.endswith("\n") else "")
                 stream.write(f"{name} {kind} {key}\n")
 
-    def _lines(self, file: Path) -> list[KnownKey]:
+    def _keys_in(self, file: Path) -> KnownKeys:
         with self._lock:
             if file not in self._files:
-                self._files[file] = parse_known_hosts(_read(file))
+                self._files[file] = KnownKeys(parse_known_hosts(_read(file)))
             return self._files[file]
 
 

@@ -10,23 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import DsdeployError, HostError, InstallError, TransferError, UsageError, VerifyError
+from orchestrator.errors import DsdeployError, HostError, TransferError
 from orchestrator.model.wheels import Sha256
-from orchestrator.ports import Command, Completed
+from orchestrator.ports import Command, Completed, Conversation
+from orchestrator.remote.answers import error_in
+from orchestrator.remote.conversation import WireConversation
 from orchestrator.remote.files import Incoming, Outgoing
 from orchestrator.remote.frames import Frame
 from orchestrator.remote.wire import ConnectionLostError, Exchange, Wire
 
 _TAIL_LINES = 200
-
-_ERRORS: Mapping[str, type[DsdeployError]] = {
-    "host": HostError,
-    "transfer": TransferError,
-    "install": InstallError,
-    "verify": VerifyError,
-    "usage": UsageError,
-}
-"""The agent's error kinds; any other one is a bug of ours."""
 
 
 class AgentSession:
@@ -62,6 +55,24 @@ class AgentSession:
             except TimeoutError as error:
                 raise HostError(f"{self.host} did not answer `{operation}` within {timeout_s:g} s") from error
         return frame.header["result"]
+
+    def converse(
+        self,
+        operation: str,
+        parameters: Mapping[str, Any],
+        *,
+        on_event: Callable[[Mapping[str, Any]], None],
+        on_end: Callable[[Any | DsdeployError], None],
+    ) -> Conversation:
+        """Start one operation and return at once; an answer may come even before that.
+
+        `on_end` gets the result document or the error, exactly once and last. Both run in the thread that reads.
+        Raises HostError, and never calls them, when the connection is lost already.
+        """
+        conversation = WireConversation(self._wire, on_event=on_event, on_end=on_end)
+        with contextlib.suppress(ConnectionLostError):  # the thread that reads ends it
+            self._wire.send({**parameters, "id": conversation.number, "op": operation})
+        return conversation
 
     def run(self, command: Command, *, on_line: Callable[[str], None] | None = None) -> Completed:
         """Run a command; a non-zero return code is a value, not an error."""
@@ -146,14 +157,13 @@ class AgentSession:
                 yield exchange
             finally:
                 if not exchange.is_over:
-                    self._wire.cancel(exchange)
+                    self._wire.cancel(exchange.number)
 
 
 def _next_good(exchange: Exchange, deadline: float | None = None) -> Frame:
     """Return the next event, or the result. Raises the error that the agent sends instead."""
     frame = exchange.next(deadline=deadline)
-    error = frame.header.get("error")
-    if error is None or "event" in frame.header:
-        return frame
-    kind = _ERRORS.get(error["kind"], DsdeployError)
-    raise kind(error["message"], hint=error.get("hint"))
+    error = error_in(frame)
+    if error is not None:
+        raise error
+    return frame

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
-from collections.abc import Callable
 
 from paramiko import Channel as ParamikoChannel
 from paramiko import SSHException
@@ -15,9 +13,10 @@ from orchestrator.remote.connection import SshConnection
 
 _STUCK_S = 45.0
 """A host that takes no byte for so long is given up."""
-_PIECE_BYTES = 4096
 _PACKET_BYTES = 32 * 1024
 """What OpenSSH takes in one packet."""
+_BROKEN = (OSError, EOFError, SSHException)
+"""What paramiko raises when the connection is gone: a `recv` too, which sends what it has room for."""
 
 
 class SshChannel:
@@ -27,10 +26,12 @@ class SshChannel:
         self._connection = connection
         self._channel = channel
         self._channel.settimeout(_STUCK_S)
-        self._errors: deque[bytes] = deque(maxlen=WORDS_BYTES // _PIECE_BYTES)
-        # Read at once: both streams share one window, and an unread one would stop the other.
-        self._listener = threading.Thread(target=self._listen, name="errors of an agent", daemon=True)
-        self._listener.start()
+        self._errors = b""
+        self._errors_lock = threading.Lock()
+        # Both streams share one window: errors that nobody reads would one day stop the other.
+        self._has_news = threading.Event()
+        channel.in_buffer.set_event(self._has_news)
+        channel.in_stderr_buffer.set_event(self._has_news)
 
     def send(self, content: bytes) -> None:
         """Send all of it. Raises OSError once the channel is broken, or stuck for 45 s."""
@@ -48,11 +49,20 @@ class SshChannel:
 
     def receive(self, limit: int) -> bytes:
         """Wait for bytes; none at the end."""
-        return _wait_for(self._channel.recv, limit)
+        while True:
+            if self._channel.recv_ready() or self._channel.eof_received or self._channel.closed:
+                try:
+                    return self._channel.recv(limit)
+                except _BROKEN:
+                    return b""
+            if self._channel.recv_stderr_ready():
+                self._hear_errors()
+            else:
+                self._has_news.wait()
 
     def end_input(self) -> None:
         """Close the agent's standard input."""
-        with contextlib.suppress(OSError, EOFError, SSHException):
+        with contextlib.suppress(*_BROKEN):
             self._channel.shutdown_write()
 
     def close(self) -> None:
@@ -62,18 +72,11 @@ class SshChannel:
     @property
     def last_words(self) -> str:
         """The last line on standard error, else what broke the connection."""
-        return last_line(b"".join(self._errors)) or str(self._connection.transport.get_exception() or "")
+        self._hear_errors()
+        return last_line(self._errors) or str(self._connection.transport.get_exception() or "")
 
-    def _listen(self) -> None:
-        while piece := _wait_for(self._channel.recv_stderr, _PIECE_BYTES):
-            self._errors.append(piece)
-
-
-def _wait_for(receive: Callable[[int], bytes], limit: int) -> bytes:
-    while True:
-        try:
-            return receive(limit)
-        except TimeoutError:
-            continue
-        except OSError:
-            return b""
+    def _hear_errors(self) -> None:
+        """Keep the end of what came on standard error; waits for nothing."""
+        with self._errors_lock, contextlib.suppress(*_BROKEN):
+            while self._channel.recv_stderr_ready():
+                self._errors = (self._errors + self._channel.recv_stderr(WORDS_BYTES))[-WORDS_BYTES:]

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from orchestrator.errors import HostError
 from orchestrator.remote.channels import Channel
@@ -22,6 +22,8 @@ _ANSWERS_IN_FLIGHT = 64
 _PATIENCE_S = 45.0
 """After so much silence an agent that owes an answer is given up; after each third of it, it is asked for a sign of
 life. TCP's own timers notice a dead network sooner; this notices a frozen host, and one behind a jump host."""
+_SILENT_S = 3.0
+"""A connection that ends after so much silence has timed out."""
 _NOISE_LINES = 20
 _GOODBYE_S = 2.0
 
@@ -81,6 +83,18 @@ class Exchange:
                 self._answers.get_nowait()
 
 
+class Listener(Protocol):
+    """Whoever wants answers in the thread that reads them; it must not block there."""
+
+    def take(self, answer: Frame) -> None:
+        """Take the next answer."""
+        ...
+
+    def lose(self, error: ConnectionLostError) -> None:
+        """Take note that no more will come; the last call, once, unless `Wire.forget` came before."""
+        ...
+
+
 class Wire:
     """Both directions of a channel: a thread that reads it, and a lock for those who write."""
 
@@ -93,6 +107,7 @@ class Wire:
         self._channel = channel
         self._numbers = itertools.count(_GREETING)
         self._exchanges: dict[int, Exchange] = {}
+        self._listeners: dict[int, Listener] = {}
         self._lost: str | None = None
         self._lock = threading.Lock()
         self._write_lock = threading.Lock()
@@ -116,6 +131,20 @@ class Wire:
             with self._lock:
                 del self._exchanges[exchange.number]
             exchange.forget()
+
+    def listen(self, listener: Listener) -> int:
+        """Return the number of a request whose answers the listener will get. Raises ConnectionLostError."""
+        with self._lock:
+            if self._lost is not None:
+                raise self._loss()
+            number = next(self._numbers)
+            self._listeners[number] = listener
+        return number
+
+    def forget(self, number: int) -> None:
+        """Let go of a listener."""
+        with self._lock:
+            del self._listeners[number]
 
     def send(self, header: Mapping[str, Any], payload: bytes = b"") -> None:
         """Send one frame. Raises ConnectionLostError."""
@@ -145,10 +174,10 @@ class Wire:
             self._asked_at = now
             self.send({"id": next(self._numbers), "op": "ping"})
 
-    def cancel(self, exchange: Exchange) -> None:
-        """Ask the agent to stop working on a request whose answer nobody waits for."""
+    def cancel(self, number: int) -> None:
+        """Ask the agent to stop working on a request."""
         with contextlib.suppress(ConnectionLostError):
-            self.send({"id": next(self._numbers), "op": "cancel", "target": exchange.number})
+            self.send({"id": next(self._numbers), "op": "cancel", "target": number})
 
     def close(self) -> None:
         """End the session; the agent gets 2 s to clean up first."""
@@ -163,7 +192,13 @@ class Wire:
             while (item := frames.next()) is not None:
                 self._deliver(item)
         finally:
-            self._lose(self._channel.last_words)
+            self._lose(self._channel.last_words or self._how_it_ended())
+            for listener in list(self._listeners.values()):  # none comes any more, none goes: only this thread forgets
+                listener.lose(self._loss())
+
+    def _how_it_ended(self) -> str:
+        silence_s = time.monotonic() - self._heard_at
+        return "it hung up" if silence_s < _SILENT_S else f"nothing was heard for {silence_s:.0f} s"
 
     def _hear(self, limit: int) -> bytes:
         piece = self._channel.receive(limit)
@@ -175,8 +210,12 @@ class Wire:
             if len(self.noise) < _NOISE_LINES:
                 self.noise.append(item.text)
             return
-        with self._lock:
-            exchange = self._exchanges.get(item.header.get("id", _GREETING))
+        number = item.header.get("id", _GREETING)
+        listener = self._listeners.get(number)
+        if listener is not None:
+            listener.take(item)
+            return
+        exchange = self._exchanges.get(number)
         if exchange is not None:
             exchange.tell(item)
 

@@ -109,6 +109,22 @@ class FakeRemote:
         }
         return operations[operation](parameters)
 
+    def converse(
+        self,
+        operation: str,
+        parameters: Mapping[str, Any],
+        *,
+        on_event: Callable[[Mapping[str, Any]], None],
+        on_end: Callable[[Any | DsdeployError], None],
+    ) -> FakeConversation:
+        """Say all that `request` would, and end, before returning."""
+        try:
+            result = self.request(operation, parameters, on_event=on_event)
+        except DsdeployError as error:
+            result = error
+        on_end(result)
+        return FakeConversation()
+
     def run(self, command: Command, *, on_line: Callable[[str], None] | None = None) -> Completed:
         raise AssertionError(f"no stage runs commands itself: {command} {on_line}")
 
@@ -173,3 +189,13 @@ class FakeRemote:
                 on_event({"event": "check", **to_document(check)})
         report = OpReport(installed=dict.fromkeys(names, True), deepspeed_version=parameters["version"])
         return to_document(Verification(checks=checks, report=report))
+
+
+class FakeConversation:
+    """One that is over."""
+
+    def tell(self, message: Mapping[str, Any], payload: bytes = b"") -> None:
+        pass
+
+    def cancel(self) -> None:
+        pass

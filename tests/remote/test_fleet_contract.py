@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes.fleet import FakeFleet
@@ -99,3 +101,11 @@ def test_one_host_has_one_session(fleet: Fleet) -> None:
     seen: list[Remote] = []
     fleet.each([NAMES[0]], seen.append)
     assert fleet.remote(NAMES[0]) is seen[0]
+
+
+def test_a_conversation_ends_with_what_a_request_returns(fleet: Fleet) -> None:
+    remote, ends = fleet.remote(NAMES[0]), queue.SimpleQueue[Any]()
+    conversation = remote.converse("has", {"files": []}, on_event=lambda _: None, on_end=ends.put)
+    assert ends.get(timeout=60) == remote.request("has", {"files": []})
+    conversation.tell({"do": "nothing"}, b"more")
+    conversation.cancel()

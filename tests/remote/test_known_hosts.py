@@ -70,6 +70,16 @@ def test_a_port_is_part_of_the_name(host: str, port: int, expected: str) -> None
     assert name_of(host, port) == expected
 
 
+def test_every_line_that_speaks_of_a_host_is_found_however_it_says_so(tmp_path: Path) -> None:
+    file, hashed = tmp_path / "known_hosts", tmp_path / "hashed"
+    hashed.write_text("worker-0 ssh-ed25519 HASHED\n")
+    subprocess.run(("ssh-keygen", "-q", "-H", "-f", str(hashed)), check=True, capture_output=True)
+    lines = ("worker-1 k A", "worker-0,10.0.0.1 k B", "worker-* k C", "*,!worker-0 k D", "@revoked worker-0 k E")
+    file.write_text("\n".join(lines))
+    keys = KnownHosts().keys_of("worker-0", (tmp_path / "absent", file, hashed))
+    assert sorted(line.key for line in keys) == ["B", "C", "E", "HASHED"]
+
+
 def test_a_new_key_is_written_once_by_many_threads(tmp_path: Path) -> None:
     file = tmp_path / "new" / "known_hosts"
     known = KnownHosts()

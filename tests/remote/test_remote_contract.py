@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import queue
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from remote_sshd import MakeDialer, Sshd
 from orchestrator.agent.packing import pack
 from orchestrator.errors import HostError, TransferError, UsageError
 from orchestrator.model.hosts import Host
-from orchestrator.ports import Command
+from orchestrator.ports import Command, Conversation, Remote
 from orchestrator.remote.local import open_local
 from orchestrator.remote.opening import open_session
 from orchestrator.remote.session import AgentSession
@@ -211,8 +212,82 @@ def test_a_killed_agent_fails_what_is_asked_and_what_will_be(session: AgentSessi
         session.request("ping", {})
 
 
+def test_a_flood_on_the_agents_standard_error_stops_nobody(session: AgentSession) -> None:
+    flood = "yes complaint | head -c 5000000 > /proc/$PPID/fd/2; echo done"
+    assert session.run(Command(argv=("sh", "-c", flood), timeout_s=60)).tail == ("done",)
+
+
 def test_a_closed_session_refuses_requests(session: AgentSession) -> None:
     session.close()
     session.close()
     with pytest.raises(HostError):
         session.request("ping", {})
+
+
+class Heard:
+    """What a conversation said: its events, then how it ended."""
+
+    def __init__(self) -> None:
+        self.events: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.ends: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def of(self, remote: Remote, *argv: str, operation: str = "run") -> Conversation:
+        """Run a program as a conversation."""
+        return remote.converse(
+            operation,
+            {"argv": list(argv), "cwd": None, "env": {}, "timeout_s": None},
+            on_event=lambda event: self.events.put(event["text"]),
+            on_end=self.ends.put,
+        )
+
+
+def test_a_conversation_passes_on_events_and_ends_with_the_result(session: AgentSession) -> None:
+    heard = Heard()
+    heard.of(session, "sh", "-c", "seq 3; exit 3")
+    assert heard.ends.get(timeout=60)["returncode"] == 3
+    assert [heard.events.get_nowait() for _ in range(3)] == ["1", "2", "3"]
+    assert heard.events.empty()
+
+
+def test_a_conversation_does_not_hold_up_requests(session: AgentSession) -> None:
+    heard = Heard()
+    conversation = heard.of(session, "sh", "-c", "echo started; exec sleep 600")
+    assert heard.events.get(timeout=60) == "started"
+    assert session.request("ping", {}) == {}
+    conversation.cancel()
+    assert isinstance(heard.ends.get(timeout=60), HostError)
+    conversation.cancel()
+    conversation.tell({"do": "nothing"})
+    assert session.request("ping", {}) == {}
+    assert heard.ends.empty()
+
+
+def test_a_conversation_ends_with_the_error_that_the_agent_names(session: AgentSession) -> None:
+    heard = Heard()
+    heard.of(session, operation="no-such-operation")
+    assert isinstance(heard.ends.get(timeout=60), UsageError)
+
+
+def test_a_killed_agent_ends_every_conversation_once_and_starts_none(session: AgentSession) -> None:
+    one, other = Heard(), Heard()
+    one.of(session, "sleep", "600")
+    conversation = other.of(session, "sh", "-c", "kill -9 $PPID; sleep 600")
+    for heard in (one, other):
+        assert isinstance(heard.ends.get(timeout=60), HostError)
+    with pytest.raises(HostError, match=session.host):
+        conversation.tell({"do": "nothing"})
+    conversation.cancel()
+    late = Heard()
+    with pytest.raises(HostError, match=session.host):
+        late.of(session, "true")
+    session.close()
+    assert one.ends.empty()
+    assert other.ends.empty()
+    assert late.ends.empty()
+
+
+def test_closing_a_session_ends_its_conversations(session: AgentSession) -> None:
+    heard = Heard()
+    heard.of(session, "sleep", "600")
+    session.close()
+    assert isinstance(heard.ends.get(timeout=60), HostError)

@@ -12,9 +12,12 @@ from remote_sshd import Sshd, StartSshd, free_port
 from orchestrator.errors import HostError
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Outcome
-from orchestrator.ports import Remote
+from orchestrator.ports import Command, Remote
+from orchestrator.remote.channels import Channel
 from orchestrator.remote.dial import DialSettings
 from orchestrator.remote.fleet import SshFleet
+from orchestrator.remote.local import ProcessChannel
+from orchestrator.remote.opening import ssh_command
 
 pytestmark = pytest.mark.cluster
 
@@ -79,3 +82,27 @@ def test_a_closed_fleet_opens_nothing(fleet: SshFleet, server: Sshd) -> None:
     with pytest.raises(HostError):
         fleet.remote(NAMES[0])
     assert server.logins == 0
+
+
+def test_the_last_word_on_standard_error_is_told(fleet: SshFleet) -> None:
+    """The host's shell says what became of its agent."""
+    with pytest.raises(HostError, match="Killed"):
+        fleet.remote(NAMES[0]).run(Command(argv=("sh", "-c", "kill -9 $PPID; sleep 600")))
+
+
+def test_hosts_can_be_reached_by_other_ways_than_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    asked: list[str] = []
+
+    def open_channel(host: Host) -> Channel:
+        asked.append(host.name)
+        if host.name == "away":
+            raise HostError("away is away")
+        return ProcessChannel(("sh", "-c", ssh_command()))
+
+    hosts = [Host(name="here"), Host(name="away")]
+    with SshFleet(hosts, settings=DialSettings(), open_channel=open_channel) as fleet:
+        outcomes = fleet.each(["here", "away", "here"], ping)
+    assert outcomes.values() == {"here": "here"}
+    assert [outcome.host for outcome in outcomes.failed] == ["away"]
+    assert sorted(asked) == ["away", "here"]
