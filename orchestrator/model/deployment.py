@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.errors import ExitCode
+from orchestrator.model.fanout import FanOutReport
 from orchestrator.model.outcome import Delivery, Outcome, worst_exit_code
 from orchestrator.model.verification import Verification
 from orchestrator.model.wheels import Artifact, BuildKey
@@ -54,6 +55,8 @@ class DeploymentResult:
     deployment: str
     built: Mapping[BuildKey, Artifact] = field(default_factory=dict)
     deliveries: Mapping[str, Delivery] = field(default_factory=dict)
+    fan_out: FanOutReport | None = None
+    """None when it did not come to that."""
     verifications: Mapping[str, Verification] = field(default_factory=dict)
     committed: tuple[str, ...] = ()
     """Hosts that have the new wheel, verified and stamped."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from orchestrator.model.fanout import FanOutReport, Topology
 from orchestrator.model.outcome import Outcome
 
 
@@ -62,6 +63,20 @@ class HostFinished:
         """Return what is to be said of a host's outcome."""
         text = outcome.failure.message if outcome.failure else ""
         return cls(stage=stage, host=outcome.host, is_ok=outcome.is_ok, text=text, elapsed_s=outcome.elapsed_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopologyPlanned:
+    """Files are about to go this way."""
+
+    topology: Topology
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanOutReported:
+    """What the fan-out that is about to end took."""
+
+    report: FanOutReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +151,8 @@ Event = (
     | StageFinished
     | HostProgress
     | HostFinished
+    | TopologyPlanned
+    | FanOutReported
     | BuildStep
     | OpStarted
     | OpFinished

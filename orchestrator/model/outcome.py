@@ -63,6 +63,7 @@ class Delivery:
     """What it took until one host held all its files, each with its digest checked there."""
 
     sent_bytes: int
+    """Bytes that it received, from wherever."""
     kept_bytes: int
     """Bytes that were there already and were not sent."""
 

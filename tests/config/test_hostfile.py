@@ -201,6 +201,8 @@ def test_a_path_through_a_file_is_a_usage_error(tmp_path: Path) -> None:
         load_hostfile(tmp_path / "file" / "hostfile")
 
 
-@pytest.mark.parametrize("path", sorted(HOSTFILES.glob("[!R]*")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted(path for path in HOSTFILES.iterdir() if not path.suffix), ids=lambda path: path.name
+)
 def test_the_example_hostfiles_can_be_read(path: Path) -> None:
     assert load_hostfile(path)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fakes.carrier import FakeCarrier
 from fakes.fleet import FakeFleet
 from fakes.hosts import make_facts
 from fakes.index import FakeIndex
@@ -19,7 +20,6 @@ from orchestrator.model.facts import Facts
 from orchestrator.model.plan import DeployPlan, HostPlan, HostVerdict, WheelPlan, WheelVerdict
 from orchestrator.model.recipe import Recipe, Source, SourceKind
 from orchestrator.model.wheels import Artifact, BuildKey
-from orchestrator.remote.star import StarCarrier
 from orchestrator.stages.build import BuildFolders, BuildPorts, BuildTask
 from orchestrator.stages.deploy import DeployPorts, DeployTask
 
@@ -81,7 +81,7 @@ class World:
     def deploy_ports(self) -> DeployPorts:
         return DeployPorts(
             fleet=self.fleet,
-            carrier=StarCarrier(),
+            carrier=FakeCarrier(),
             store=self.store,
             index=self.index,
             reporter=self.reporter,
