@@ -15,7 +15,6 @@ from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult
 from orchestrator.model.events import LogLine, Note
 from orchestrator.model.toolchain import ToolchainKind
 from orchestrator.ports import ToolchainProvider
-from orchestrator.remote.star import StarCarrier
 from orchestrator.stages.build import BuildFolders, BuildPorts, BuildTask, have_wheels
 from orchestrator.stages.deploy import DeployPorts
 from orchestrator.stages.plan import Planned
@@ -34,7 +33,7 @@ def carry_out(run: Run, planned: Planned, building: Building, identity: Deployme
     """Have every wheel of a plan, and deploy."""
     deploy_ports = DeployPorts(
         fleet=run.fleet,
-        carrier=StarCarrier(),
+        carrier=run.carrier,
         store=run.store,
         index=run.index,
         reporter=run.progress,

@@ -88,6 +88,35 @@ class Building:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """How files reach the hosts."""
+
+    fan_out: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|chain|tree|star",
+            help="Who sends to whom: each host to the next, each to two, or the controller to all (star).",
+        ),
+    ] = "auto"
+    relay_ports: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIRST-LAST",
+            help="Ports where hosts listen for each other while files go, say 20000-20100. Default: any that is free.",
+        ),
+    ] = None
+    topology: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="ClusterShell's topology.conf: hosts behind one gateway are one rack. "
+            "Default: the one in /etc/clustershell, else racks as host names tell them (`r12n03`).",
+        ),
+    ] = None
+    show_topology: Annotated[bool, typer.Option("--show-topology", help="Draw who sends to whom.")] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """How to answer."""
 

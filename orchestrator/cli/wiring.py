@@ -9,14 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
-from orchestrator.cli.options import Output, Targets
+from orchestrator.cli.options import Distribution, Output, Targets
 from orchestrator.cli.user_files import load_hosts, read_settings
 from orchestrator.cli.user_store import open_store
 from orchestrator.model.events import LogLine, Note
 from orchestrator.model.facts import Facts
+from orchestrator.model.fanout import FanOutSettings
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Outcomes
-from orchestrator.ports import Fleet, PackageIndex, Remote, Store
+from orchestrator.ports import Carrier, Fleet, PackageIndex, Remote, Store
 from orchestrator.remote.dial import DialSettings
 from orchestrator.remote.fleet import SshFleet
 from orchestrator.remote.local import open_local
@@ -28,13 +29,20 @@ from orchestrator.stages.probe import probe, read_facts, target_python
 class Run:
     """The adapters of one command; whatever was opened is closed at the end."""
 
-    def __init__(self, targets: Targets, output: Output, stack: ExitStack) -> None:
+    def __init__(
+        self, targets: Targets, output: Output, stack: ExitStack, distribution: Distribution | None = None
+    ) -> None:
         self._stack = stack
         self.targets = targets
-        self.progress = ConsoleReporter(ErrorConsole(), verbosity=_verbosity(output))
+        self.progress = ConsoleReporter(
+            ErrorConsole(),
+            verbosity=_verbosity(output),
+            shows_topology=distribution is not None and distribution.show_topology,
+        )
         """Enter it around work that takes time."""
         self.settings = read_settings()
         self.hosts = load_hosts(targets)
+        self.fan_out = self._fan_out(distribution) if distribution else FanOutSettings()
         self._started = time.monotonic()
         self._controller_facts: dict[str, Facts] = {}
 
@@ -50,6 +58,13 @@ class Run:
             ssh_config=self.targets.ssh_config, accept_new_host_keys=self.targets.accept_new_host_keys
         )
         return self._stack.enter_context(SshFleet(self.hosts, settings=settings))
+
+    @cached_property
+    def carrier(self) -> Carrier:
+        """What brings files to the hosts."""
+        from orchestrator.fanout.carrier import RelayCarrier  # not for a run that brings nothing
+
+        return RelayCarrier(self.fan_out)
 
     @cached_property
     def store(self) -> Store:
@@ -92,15 +107,24 @@ class Run:
         python = self.targets.python or recipe_python
         return {host.name: target_python(host, python) for host in self.hosts}
 
+    def _fan_out(self, distribution: Distribution) -> FanOutSettings:
+        from orchestrator.cli.distributing import make_fan_out_settings  # not for a command that brings nothing
+
+        return make_fan_out_settings(
+            distribution,
+            [host.name for host in self.hosts],
+            on_note=lambda text: self.progress.emit(Note(text=text)),
+        )
+
     def _tell_index(self, line: str) -> None:
         self.progress.emit(LogLine(source="index", text=line))
 
 
 @contextmanager
-def open_run(targets: Targets, output: Output) -> Iterator[Run]:
+def open_run(targets: Targets, output: Output, distribution: Distribution | None = None) -> Iterator[Run]:
     """Open what a command works with; at the end its connections are closed."""
     with ExitStack() as stack:
-        yield Run(targets, output, stack)
+        yield Run(targets, output, stack, distribution)
 
 
 def _verbosity(output: Output) -> Verbosity:

@@ -13,6 +13,7 @@ from orchestrator.model.building import WheelResult
 from orchestrator.model.codec import to_document
 from orchestrator.model.deployment import DeploymentResult
 from orchestrator.model.facts import Facts
+from orchestrator.model.fanout import FanOutReport
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Outcome, Outcomes, worst_exit_code
 from orchestrator.model.plan import DeployPlan
@@ -61,7 +62,12 @@ def verify_document(verifications: Mapping[str, Verification], failures: Sequenc
 
 
 def provision_document(plan: DeployPlan, result: DeploymentResult, elapsed_s: float) -> Document:
-    """Return `dsdeploy.provision/1`: the plan, and what became of it on every host."""
+    """Return `dsdeploy.provision/1`: the plan, and what became of it on every host.
+
+    `fan_out` is null when no file had to go anywhere. In it `ideal_s` is how long one copy takes at the best rate that
+    was seen and `ratio` what was needed against that, both null when nothing was sent; the topology's `parents` say
+    from whom each host took in the end, null being the controller.
+    """
     return {
         "schema": "dsdeploy.provision/1",
         "deployment": result.deployment,
@@ -70,6 +76,7 @@ def provision_document(plan: DeployPlan, result: DeploymentResult, elapsed_s: fl
         "plan": plan_document(plan),
         "built": to_document(result.built),
         "deliveries": to_document(result.deliveries),
+        "fan_out": _fan_out(result.fan_out),
         "verifications": {host: _verification(each) for host, each in result.verifications.items()},
         "committed": list(result.committed),
         "changed": list(result.changed),
@@ -133,6 +140,10 @@ def error_document(error: DsdeployError) -> Document:
             "exit_code": error.exit_code.value,
         },
     }
+
+
+def _fan_out(report: FanOutReport | None) -> Document | None:
+    return {**to_document(report), "ideal_s": report.ideal_s, "ratio": report.ratio} if report else None
 
 
 def _verification(verification: Verification) -> Document:

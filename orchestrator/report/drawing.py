@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from orchestrator.planning.folding import fold_hosts
 from orchestrator.report import wording
 from orchestrator.report.page import BAD, FAINT, STRONG, Page, Words, line
 from orchestrator.report.progress import Progress, SourceCount, StageProgress, WheelProgress, Work
@@ -29,10 +31,9 @@ def draw_progress(progress: Progress, now_s: float, page: Page) -> RenderableTyp
 
 def running_words(running: Mapping[str, Work], now_s: float, cells: int) -> str:
     """Name what goes on with its age, the oldest first: as many as fit into `cells`, and how many more there are."""
-    words = [_work_words(name, work, now_s) for name, work in running.items()]
-    limits = range(min(len(words), MOST_SHOWN), 0, -1)
-    texts = (wording.shortened(words, limit) for limit in limits)
-    return next((text for text in texts if cell_len(text) <= cells), wording.shortened(words, 1) if words else "")
+    shown = [_work_words(name, work, now_s) for name, work in itertools.islice(running.items(), MOST_SHOWN)]
+    texts = [wording.shortened(shown[:limit], len(running)) for limit in range(len(shown), 0, -1)]
+    return next((text for text in texts if cell_len(text) <= cells), texts[-1] if texts else "")
 
 
 def source_words(sources: SourceCount) -> str:
@@ -45,11 +46,12 @@ def _stage_lines(stage: StageProgress, now_s: float, page: Page) -> Iterator[Tex
     if stage.wheels:
         yield from _wheel_lines(stage, now_s, page)
         return
-    begin = _beginning(stage, now_s, page, f"{stage.finished}/{stage.total}")
     age = wording.duration(now_s - stage.started_s)
     if stage.total_bytes:
-        yield line(*begin, *_byte_words(stage, now_s, page))
-        begin = [" " * 2]
+        yield line(*_beginning(stage, now_s, page), *_byte_words(stage, now_s, page))
+        yield line("  ", *_host_words(stage), (age, FAINT))
+        return
+    begin = [*_beginning(stage, now_s, page), f"{stage.finished}/{stage.total}  ", *_failed_words(stage)]
     room = page.width - cell_len(line(*begin).plain) - len(age) - 4
     names = running_words(stage.running, now_s, room)
     yield line(*begin, names, "  " if names else "", (age, FAINT))
@@ -59,7 +61,7 @@ def _wheel_lines(stage: StageProgress, now_s: float, page: Page) -> Iterator[Tex
     labels = list(stage.wheels)
     for label in labels[:MOST_SHOWN]:
         wheel = stage.wheels[label]
-        begin = _beginning(stage, now_s, page, label)
+        begin = [*_beginning(stage, now_s, page), f"{label}  ", *_failed_words(stage)]
         yield line(*begin, _wheel_words(wheel, now_s, page.width - cell_len(line(*begin).plain)))
     if len(labels) > MOST_SHOWN:
         yield line(f"  +{len(labels) - MOST_SHOWN} more wheels")
@@ -75,11 +77,27 @@ def _wheel_words(wheel: WheelProgress, now_s: float, cells: int) -> str:
     return done + running_words(wheel.running, now_s, cells - len(done))
 
 
-def _beginning(stage: StageProgress, now_s: float, page: Page, subject: str) -> list[Words]:
+def _beginning(stage: StageProgress, now_s: float, page: Page) -> list[Words]:
     frames = page.marks.spinner
     frame = frames[int(now_s * _FRAMES_PER_S) % len(frames)]
-    failed: list[Words] = [(f"{len(stage.failed)} failed  ", BAD)] if stage.failed else []
-    return [frame, " ", (stage.stage.value, STRONG), f"  {subject}  ", *failed]
+    return [frame, " ", (stage.stage.value, STRONG), "  "]
+
+
+def _failed_words(stage: StageProgress) -> list[Words]:
+    return [(f"{len(stage.failed)} failed  ", BAD)] if stage.failed else []
+
+
+def _host_words(stage: StageProgress) -> list[Words]:
+    """Say how many hosts are done, receiving, waiting and failed; the last few that receive are named."""
+    receiving = stage.receiving
+    waiting = max(stage.total - stage.finished - len(receiving), 0)
+    words: list[Words] = [f"{stage.finished - len(stage.failed)} done  "]
+    if receiving:
+        names = f": {fold_hosts(receiving)}" if len(receiving) <= MOST_SHOWN else ""
+        words.append(f"{len(receiving)} receiving{names}  ")
+    if waiting:
+        words.append(f"{waiting} waiting  ")
+    return words + _failed_words(stage)
 
 
 def _byte_words(stage: StageProgress, now_s: float, page: Page) -> Sequence[Words]:

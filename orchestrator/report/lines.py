@@ -21,6 +21,7 @@ from orchestrator.model.events import (
 from orchestrator.planning.folding import fold_hosts
 from orchestrator.report import wording
 from orchestrator.report.drawing import source_words
+from orchestrator.report.fan_out import fan_out_words
 from orchestrator.report.page import BAD, FAINT, GOOD, STRONG, Marks, line, said
 from orchestrator.report.progress import Progress, StageProgress, WheelProgress
 
@@ -89,11 +90,12 @@ def finished_line(stage: StageProgress, marks: Marks) -> Text:
     noun = _noun(stage.stage)
     is_good = not stage.failed
     reached = stage.total - len(stage.failed)
+    arrived = wording.size(stage.arrived_bytes) if stage.arrived_bytes else ""
     words = [
         wording.count(stage.total, noun) if is_good else f"{reached} of {wording.count(stage.total, noun)}",
         wording.count(stage.op_count, "op") if stage.op_count else "",
         f"{wording.count(stage.reused_count, 'op')} reused" if stage.reused_count else "",
-        wording.size(stage.arrived_bytes) if stage.arrived_bytes else "",
+        arrived if stage.report is None else fan_out_words(stage.report),
         wording.duration(stage.elapsed_s or 0.0),
         "" if is_good else f"failed: {_folded(stage)}",
     ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from orchestrator.model.events import (
     BuildStep,
     Event,
+    FanOutReported,
     HostFinished,
     HostProgress,
     OpFinished,
@@ -20,9 +22,14 @@ from orchestrator.model.events import (
     StageFinished,
     StageStarted,
 )
+from orchestrator.model.fanout import FanOutReport
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+_RATE_WINDOW_S = 5.0
+"""What a rate looks back on: long enough to be calm, short enough to forget hosts that have ended."""
+_READ_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,14 @@ class Work:
     text: str = ""
     done_bytes: int = 0
     total_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How many bytes had arrived at one moment."""
+
+    at_s: float
+    done_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +97,10 @@ class StageProgress:
     """BUILD only: how many ops an earlier build had left."""
     arrived_bytes: int = 0
     """What the hosts that ended well have received."""
-    first_byte_s: float | None = None
+    readings: tuple[Reading, ...] = ()
+    """Those of the last few seconds, oldest first; none until a host says how much is to arrive."""
+    report: FanOutReport | None = None
+    """FAN_OUT only: what it took; None while it goes on."""
     elapsed_s: float | None = None
     """None while the stage goes on."""
 
@@ -96,11 +114,16 @@ class StageProgress:
         """Bytes that are to arrive, on all hosts that have said so."""
         return self.arrived_bytes + sum(work.total_bytes for work in self.running.values())
 
+    @property
+    def receiving(self) -> tuple[str, ...]:
+        """Hosts that have got something and not ended."""
+        return tuple(host for host, work in self.running.items() if work.done_bytes)
+
     def rate(self, now_s: float) -> float:
-        """Return bytes per second since the first byte; 0 before it."""
-        if self.first_byte_s is None or now_s <= self.first_byte_s:
+        """Return bytes per second over the last few seconds; 0 before the first byte."""
+        if not self.readings or now_s <= self.readings[0].at_s:
             return 0.0
-        return self.done_bytes / (now_s - self.first_byte_s)
+        return max(self.done_bytes - self.readings[0].done_bytes, 0) / (now_s - self.readings[0].at_s)
 
     def remaining_s(self, now_s: float) -> float | None:
         """Return how long the rest takes at this rate; None while there is no rate."""
@@ -126,31 +149,51 @@ def fold(progress: Progress, event: Event, now_s: float) -> Progress:
         case StageStarted():
             started = StageProgress(stage=event.stage, total=event.total, started_s=now_s)
             return Progress(stages={**_without(progress.stages, event.stage), event.stage: started})
-        case StageFinished():
-            ended = dataclasses.replace(_stage(progress, event.stage, now_s), elapsed_s=event.elapsed_s)
-            return _with_stage(progress, ended)
         case HostProgress():
-            return _with_stage(progress, _host_works(_stage(progress, event.stage, now_s), event, now_s))
+            return fold_works(progress, [event], now_s)
+        case StageFinished():
+            stage = dataclasses.replace(_stage(progress, event.stage, now_s), elapsed_s=event.elapsed_s)
         case HostFinished():
-            return _with_stage(progress, _host_ended(_stage(progress, event.stage, now_s), event))
+            stage = _host_ended(_stage(progress, event.stage, now_s), event)
+        case FanOutReported():
+            stage = dataclasses.replace(_stage(progress, Stage.FAN_OUT, now_s), report=event.report)
         case BuildStep() | OpStarted() | OpFinished() | OpReused() | SourcesCompiled():
-            return _with_stage(progress, _wheel_works(_stage(progress, Stage.BUILD, now_s), event, now_s))
+            stage = _wheel_works(_stage(progress, Stage.BUILD, now_s), event, now_s)
         case _:
             return progress
+    return _with_stage(progress, stage)
 
 
-def _host_works(stage: StageProgress, event: HostProgress, now_s: float) -> StageProgress:
-    before = stage.running.get(event.host) or Work(started_s=now_s)
-    work = Work(
-        started_s=before.started_s,
-        text=event.text,
-        done_bytes=before.done_bytes if event.done_bytes is None else event.done_bytes,
-        total_bytes=before.total_bytes if event.total_bytes is None else event.total_bytes,
-    )
-    first_byte_s = stage.first_byte_s
-    if first_byte_s is None and work.total_bytes:
-        first_byte_s = now_s
-    return dataclasses.replace(stage, running={**stage.running, event.host: work}, first_byte_s=first_byte_s)
+def fold_works(progress: Progress, events: Iterable[HostProgress], now_s: float) -> Progress:
+    """Return the progress after many events at once: a thousand hosts tell more than can be folded one by one."""
+    for stage, told in itertools.groupby(events, key=lambda event: event.stage):
+        progress = _with_stage(progress, _hosts_work(_stage(progress, stage, now_s), told, now_s))
+    return progress
+
+
+def _hosts_work(stage: StageProgress, events: Iterable[HostProgress], now_s: float) -> StageProgress:
+    running = dict(stage.running)
+    for event in events:
+        before = running.get(event.host) or Work(started_s=now_s)
+        running[event.host] = Work(
+            started_s=before.started_s,
+            text=event.text,
+            done_bytes=before.done_bytes if event.done_bytes is None else event.done_bytes,
+            total_bytes=before.total_bytes if event.total_bytes is None else event.total_bytes,
+        )
+    after = dataclasses.replace(stage, running=running)
+    return dataclasses.replace(after, readings=_readings(after, now_s))
+
+
+def _readings(stage: StageProgress, now_s: float) -> tuple[Reading, ...]:
+    """Return what a rate needs: the last reading before the window, those in it, and a new one when it is time."""
+    readings = stage.readings
+    if readings and now_s < readings[-1].at_s + _READ_EVERY_S:
+        return readings
+    if not (readings or stage.total_bytes):
+        return ()
+    old = sum(reading.at_s < now_s - _RATE_WINDOW_S for reading in readings)
+    return (*readings[max(old - 1, 0) :], Reading(at_s=now_s, done_bytes=stage.done_bytes))
 
 
 def _host_ended(stage: StageProgress, event: HostFinished) -> StageProgress:
@@ -197,5 +240,7 @@ def _with_stage(progress: Progress, stage: StageProgress) -> Progress:
     return Progress(stages={**progress.stages, stage.stage: stage})
 
 
-def _without(items: Mapping[K, V], key: object) -> dict[K, V]:
-    return {each: item for each, item in items.items() if each != key}
+def _without(items: Mapping[K, V], key: K) -> dict[K, V]:
+    others = dict(items)
+    others.pop(key, None)
+    return others

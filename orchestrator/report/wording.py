@@ -59,10 +59,10 @@ def memory_range(sizes_bytes: Iterable[int]) -> str:
     return _range([memory(each) for each in sorted(sizes_bytes)])
 
 
-def shortened(items: Sequence[str], limit: int) -> str:
-    """Join items by commas, at most `limit` of them: `a, b, +56 more`."""
-    more = [f"+{len(items) - limit} more"] if len(items) > limit else []
-    return ", ".join([*items[:limit], *more])
+def shortened(items: Sequence[str], total: int) -> str:
+    """Join the items that are shown by commas, and say how many of `total` are not: `a, b, +56 more`."""
+    more = [f"+{total - len(items)} more"] if total > len(items) else []
+    return ", ".join([*items, *more])
 
 
 def clean(text: str) -> str:

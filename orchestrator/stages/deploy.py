@@ -56,8 +56,9 @@ def deploy(task: DeployTask, ports: DeployPorts) -> DeploymentResult:
     if failures:
         return replace(result, failures=failures)
     bundles = {host: order.bundle for host, order in orders.items()}
-    deliveries = fan_out(bundles, carrier=ports.carrier, fleet=ports.fleet, reporter=ports.reporter)
-    result = replace(result, deliveries=deliveries.values(), failures=deliveries.failed)
+    carried = fan_out(bundles, carrier=ports.carrier, fleet=ports.fleet, reporter=ports.reporter)
+    deliveries = carried.outcomes
+    result = replace(result, deliveries=deliveries.values(), fan_out=carried.report, failures=deliveries.failed)
     if result.failures:
         return result
     staged = stage(orders, fleet=ports.fleet, reporter=ports.reporter)

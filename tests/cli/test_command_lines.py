@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 import typer
 
 from orchestrator.cli.main import app, main
-from orchestrator.cli.options import Building, Output, Targets, Wanted, spread
+from orchestrator.cli.options import Building, Distribution, Output, Targets, Wanted, spread
 
 Capture = pytest.CaptureFixture[str]
 
@@ -86,8 +87,24 @@ def test_an_example_parses(words: tuple[str, ...], capsys: Capture) -> None:
 
 def test_options_come_group_by_group(capsys: Capture) -> None:
     text = help_of("provision", capsys=capsys).partition("Options:")[2]
-    wanted = ["--hostfile", "--python", "--recipe", "--force", "--builder", "--jobs", "--plan", "--yes", "--json"]
+    groups = [
+        ["--hostfile", "--python"],
+        ["--recipe", "--force"],
+        ["--builder", "--jobs"],
+        ["--fan-out", "--relay-ports", "--topology", "--show-topology"],
+        ["--plan", "--yes", "--json"],
+    ]
+    wanted = [option for group in groups for option in group]
     assert sorted(wanted, key=text.index) == wanted
+
+
+@pytest.mark.parametrize("command", ["push", "provision"])
+def test_what_the_fan_out_takes_is_shown_by_example(command: str, capsys: Capture) -> None:
+    told = {option.split()[0]: option for option in options_in(help_of(command, capsys=capsys))}
+    assert "auto|chain|tree|star" in told["--fan-out"]
+    assert "20000-20100" in told["--relay-ports"]
+    assert "topology.conf" in told["--topology"]
+    assert "r12n03" in told["--topology"]
 
 
 def test_a_group_of_options_arrives_as_one_value() -> None:
@@ -97,6 +114,16 @@ def test_a_group_of_options_arrives_as_one_value() -> None:
     targets, output = parse(command, "-H", "hosts.txt", "-i", "a@b:0", "--accept-new-host-keys", "-q")
     assert (str(targets.hostfile), targets.include, targets.accept_new_host_keys) == ("hosts.txt", "a@b:0", True)
     assert output == Output(quiet=True)
+
+
+def test_the_words_about_the_fan_out_arrive_as_one_value() -> None:
+    def command(distribution: Distribution) -> object:
+        return distribution
+
+    words = ["--fan-out", "tree", "--relay-ports", "20000-20100", "--topology", "racks.conf", "--show-topology"]
+    assert parse(command, *words) == Distribution(
+        fan_out="tree", relay_ports="20000-20100", topology=Path("racks.conf"), show_topology=True
+    )
 
 
 def test_options_that_are_not_given_have_their_defaults() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.carrier import FakeCarrier
 from fakes.fleet import FakeFleet
 from fakes.hosts import SYSTEM, make_facts, with_deepspeed
 from fakes.index import FakeIndex
@@ -56,7 +57,7 @@ def make_run(tmp_path: Path, stack: ExitStack, *, facts: Facts | None = None, **
     run = Run(Targets(**options), Output(quiet=True), stack)
     fleet = FakeFleet(dict.fromkeys((*HOSTS, "extra"), facts or make_facts()))
     (tmp_path / "index").mkdir(exist_ok=True)
-    run.fleet, run.index = fleet, FakeIndex(tmp_path / "index")
+    run.fleet, run.index, run.carrier = fleet, FakeIndex(tmp_path / "index"), FakeCarrier()
     return run, fleet
 
 

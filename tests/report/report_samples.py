@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from orchestrator.errors import ExitCode
 from orchestrator.model.building import WheelResult, WheelState
 from orchestrator.model.facts import Disk, Facts, Gpu, InstalledDeepSpeed, Interpreter, System, Tool, Torch
+from orchestrator.model.fanout import FanOutReport, Topology
 from orchestrator.model.ops import OpDecision, OpVerdict
 from orchestrator.model.outcome import Failure, Outcome
 from orchestrator.model.plan import Builder, DeployPlan, HostPlan, HostVerdict, WheelPlan, WheelVerdict
@@ -148,6 +149,20 @@ def make_verification(
         OpCheck(op=op, state=state, text="" if state.is_good else text) for op, state in states.items() if op in ops
     ]
     return Verification(checks=tuple(checks), report=OpReport())
+
+
+def make_fan_out_report(**changes: object) -> FanOutReport:
+    """20 MB through a chain of 32 hosts."""
+    hosts = [f"worker-{number}" for number in range(32)]
+    values: dict[str, object] = {
+        "elapsed_s": 3.9,
+        "lacked_bytes": 20_000_000,
+        "controller_bytes": 20_000_000,
+        "peer_bytes": 620_000_000,
+        "fastest_bytes_per_s": 6_000_000.0,
+        "topology": Topology(parents=dict(zip(hosts, [None, *hosts], strict=False))),
+    }
+    return FanOutReport(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def failed(host: str, message: str, *, hint: str | None = None) -> Outcome[object]:

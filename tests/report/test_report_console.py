@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from report_samples import make_fan_out_report
 from rich.console import Console
 
 from orchestrator.model.events import (
     BuildStep,
     Event,
+    FanOutReported,
     HostFinished,
     HostProgress,
     LogLine,
@@ -26,7 +28,9 @@ from orchestrator.model.events import (
     Stage,
     StageFinished,
     StageStarted,
+    TopologyPlanned,
 )
+from orchestrator.model.fanout import Topology
 from orchestrator.report.console import ConsoleReporter, ErrorConsole
 from orchestrator.report.lines import Verbosity
 from orchestrator.report.wording import clean
@@ -129,6 +133,54 @@ def test_remote_text_beyond_the_encoding_is_replaced_instead_of_failing() -> Non
     console, raw = make_log(encoding="ascii")
     ConsoleReporter(console).emit(Note(text="error: \N{LEFT SINGLE QUOTATION MARK}x\N{RIGHT SINGLE QUOTATION MARK}"))
     assert raw.getvalue() == b"! error: ?x?\n"
+
+
+def reported(*events: Event, shows_topology: bool = False) -> list[str]:
+    """The lines that a log has of these events alone."""
+    console, raw = make_log()
+    reporter = ConsoleReporter(console, shows_topology=shows_topology)
+    for event in events:
+        reporter.emit(event)
+    return raw.getvalue().decode().splitlines()
+
+
+def test_the_last_line_of_a_fan_out_says_what_it_took() -> None:
+    lines = reported(
+        StageStarted(stage=Stage.FAN_OUT, total=32),
+        HostFinished(stage=Stage.FAN_OUT, host="worker-9", is_ok=False, text="gone"),
+        FanOutReported(report=make_fan_out_report(fallen_back=("worker-3", "worker-4"))),
+        StageFinished(stage=Stage.FAN_OUT, elapsed_s=3.9),
+    )
+    took = "20 MB from the controller, 620 MB between hosts, 1.2 times the ideal"
+    assert lines[2:] == [
+        f"✗ fan out  31 of 32 hosts  {took}, fell back to the controller: worker-[3-4]  3.9 s  failed: worker-9"
+    ]
+
+
+def test_a_fan_out_of_what_hosts_hold_already_says_so() -> None:
+    nothing = make_fan_out_report(lacked_bytes=0, controller_bytes=0, peer_bytes=0, fastest_bytes_per_s=None)
+    lines = reported(
+        StageStarted(stage=Stage.FAN_OUT, total=2),
+        FanOutReported(report=nothing),
+        StageFinished(stage=Stage.FAN_OUT, elapsed_s=0.3),
+    )
+    assert lines[1:] == ["✓ fan out  2 hosts  nothing was lacking  0.3 s"]
+
+
+def test_who_takes_from_whom_is_drawn_when_asked() -> None:
+    planned = TopologyPlanned(topology=Topology(parents={"worker-0": None, "worker-1": "worker-0"}))
+    assert reported(planned) == []
+    assert reported(planned, shows_topology=True) == ["controller", "└── worker-[0-1] one after another"]
+
+
+def test_no_event_is_forgotten_however_many_hosts_tell_how_far_they_are() -> None:
+    console, _ = make_log()
+    reporter = ConsoleReporter(console)
+    for done in range(3):
+        for number in range(1000):
+            reporter.emit(HostProgress(stage=Stage.FAN_OUT, host=f"worker-{number}", done_bytes=done, total_bytes=2))
+    stage = reporter.progress.stages[Stage.FAN_OUT]
+    assert (len(stage.running), stage.done_bytes, stage.total_bytes) == (1000, 2000, 2000)
 
 
 def test_a_terminal_keeps_one_line_per_stage_with_failed_ops_and_notes() -> None:

@@ -9,6 +9,7 @@ from report_samples import (
     failed,
     make_artifact,
     make_facts,
+    make_fan_out_report,
     make_plan,
     make_results,
     make_verification,
@@ -18,6 +19,7 @@ from orchestrator.errors import ConfigError, ConfigFault, DsdeployError, StoreEr
 from orchestrator.model.codec import from_document
 from orchestrator.model.deployment import DeploymentResult
 from orchestrator.model.facts import Facts
+from orchestrator.model.fanout import FanOutReport
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Delivery, Failure, Outcome, Outcomes
 from orchestrator.model.plan import DeployPlan
@@ -88,6 +90,7 @@ def test_a_provision_tells_plan_and_result() -> None:
         deployment="x",
         built={KEY: make_artifact()},
         deliveries={"worker-0": Delivery(sent_bytes=1, kept_bytes=2)},
+        fan_out=make_fan_out_report(),
         verifications={"worker-0": make_verification()},
         committed=("worker-0",),
         failures=(failed("worker-1", "gone"),),
@@ -99,6 +102,20 @@ def test_a_provision_tells_plan_and_result() -> None:
     assert document["deliveries"] == {"worker-0": {"sent_bytes": 1, "kept_bytes": 2}}
     assert document["verifications"]["worker-0"]["is_good"]
     assert (document["committed"], document["changed"]) == (["worker-0"], [])
+
+
+def test_a_provision_tells_what_the_fan_out_took_and_how_far_that_was_from_the_ideal() -> None:
+    report = make_fan_out_report()
+    result = DeploymentResult(deployment="x", fan_out=report)
+    told = through_json(documents.provision_document(make_plan(), result, 3.0))["fan_out"]
+    assert from_document(FanOutReport, told) == report
+    assert (told["ideal_s"], told["ratio"]) == (report.ideal_s, report.ratio)
+    assert told["topology"]["parents"]["worker-1"] == "worker-0"
+
+
+def test_a_provision_without_a_fan_out_tells_none() -> None:
+    document = documents.provision_document(make_plan(), DeploymentResult(deployment="x"), 3.0)
+    assert through_json(document)["fan_out"] is None
 
 
 def test_a_build_tells_every_signature_and_every_failure() -> None:

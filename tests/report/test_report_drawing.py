@@ -75,32 +75,53 @@ def test_a_host_stage_counts_and_names_who_still_works() -> None:
 def test_a_fan_out_shows_share_rate_and_rest() -> None:
     first, second = display(
         StageStarted(stage=Stage.FAN_OUT, total=2),
-        HostProgress(stage=Stage.FAN_OUT, host="worker-0", done_bytes=50_000_000, total_bytes=100_000_000),
+        HostProgress(stage=Stage.FAN_OUT, host="worker-0", done_bytes=0, total_bytes=100_000_000),
         HostProgress(stage=Stage.FAN_OUT, host="worker-1", done_bytes=0, total_bytes=100_000_000),
+        HostProgress(stage=Stage.FAN_OUT, host="worker-0", done_bytes=50_000_000),
         now_s=5.0,
     )
     assert first[1:].split("  ")[1:] == [
-        "0/2",
         "█████░░░░░░░░░░░░░░░",
         "25%",
         "50 MB of 200 MB",
         "10 MB/s",
         "15 s left",
     ]
-    assert second.strip() == "worker-0 5.0 s, worker-1 5.0 s  5.0 s"
+    assert second == "  0 done  1 receiving: worker-0  1 waiting  5.0 s"
+
+
+def test_a_fan_out_counts_hosts_that_are_done_receiving_waiting_and_failed() -> None:
+    told = [(0, 10), (0, 10), (5, 10), (5, 10), (0, 10)]
+    lines = display(
+        StageStarted(stage=Stage.FAN_OUT, total=7),
+        *(
+            HostProgress(stage=Stage.FAN_OUT, host=f"worker-{number}", done_bytes=done, total_bytes=total)
+            for number, (done, total) in enumerate(told)
+        ),
+        HostFinished(stage=Stage.FAN_OUT, host="worker-0", is_ok=True),
+        HostFinished(stage=Stage.FAN_OUT, host="worker-1", is_ok=False),
+    )
+    assert lines[1] == "  1 done  2 receiving: worker-[2-3]  3 waiting  1 failed  31 s"
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])
-def test_hundreds_of_hosts_take_two_lines_within_the_width(width: int) -> None:
+def test_hundreds_of_hosts_that_receive_take_two_lines_within_the_width(width: int) -> None:
     hosts = [
         HostProgress(stage=Stage.FAN_OUT, host=f"worker-{number}", done_bytes=1, total_bytes=9) for number in range(256)
     ]
     lines = display(StageStarted(stage=Stage.FAN_OUT, total=256), *hosts, width=width)
-    assert len(lines) == 2
     assert all(len(line) <= width for line in lines)
-    shown = lines[1].count("worker-")
+    assert lines[1:] == ["  0 done  256 receiving  31 s"]
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_hundreds_of_hosts_that_work_take_one_line_within_the_width(width: int) -> None:
+    hosts = [HostProgress(stage=Stage.VERIFY, host=f"worker-{number}") for number in range(256)]
+    (line,) = display(StageStarted(stage=Stage.VERIFY, total=256), *hosts, width=width)
+    assert len(line) <= width
+    shown = line.count("worker-")
     assert 1 < shown <= MOST_SHOWN
-    assert f"+{256 - shown} more" in lines[1]
+    assert f"+{256 - shown} more" in line
 
 
 def test_many_wheels_are_bounded_too() -> None:

@@ -2,9 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hypothesis import given
+from hypothesis import strategies as st
+from report_samples import make_fan_out_report
+
 from orchestrator.model.events import (
     BuildStep,
     Event,
+    FanOutReported,
     HostFinished,
     HostProgress,
     LogLine,
@@ -17,7 +22,7 @@ from orchestrator.model.events import (
     StageFinished,
     StageStarted,
 )
-from orchestrator.report.progress import Progress, SourceCount, StageProgress, fold
+from orchestrator.report.progress import Progress, SourceCount, StageProgress, fold, fold_works
 
 WHEEL = "torch2.13.0+cpu cp311 x86-64-v3"
 
@@ -82,9 +87,69 @@ def test_rate_and_rest_count_from_the_first_byte() -> None:
             HostProgress(stage=Stage.FAN_OUT, host="a", done_bytes=20),
         ],
     )
-    assert stage.first_byte_s == 2.0
     assert stage.rate(4.0) == 10.0
     assert stage.remaining_s(4.0) == 8.0
+
+
+def test_a_rate_forgets_what_was_long_ago() -> None:
+    progress = folded(StageStarted(stage=Stage.FAN_OUT, total=1))
+    for second in range(60):  # ten times slower from second 30 on
+        done = 100 * min(second, 30) + 10 * max(second - 30, 0)
+        event = HostProgress(stage=Stage.FAN_OUT, host="a", done_bytes=done, total_bytes=3500)
+        progress = fold(progress, event, float(second))
+    stage = progress.stages[Stage.FAN_OUT]
+    assert stage.rate(59.0) == 10.0
+    assert stage.remaining_s(59.0) == 21.0
+    assert len(stage.readings) < 10
+
+
+def test_a_rate_never_counts_backwards_when_a_host_fails() -> None:
+    stage = stage_after(
+        Stage.FAN_OUT,
+        [
+            HostProgress(stage=Stage.FAN_OUT, host="a", done_bytes=50, total_bytes=100),
+            HostFinished(stage=Stage.FAN_OUT, host="a", is_ok=False),
+        ],
+    )
+    assert stage.rate(3.0) == 0.0
+
+
+def test_hosts_receive_from_their_first_byte_until_they_end() -> None:
+    events: list[Event] = [
+        StageStarted(stage=Stage.FAN_OUT, total=4),
+        *(HostProgress(stage=Stage.FAN_OUT, host=host, done_bytes=0, total_bytes=9) for host in "abc"),
+        *(HostProgress(stage=Stage.FAN_OUT, host=host, done_bytes=1, total_bytes=9) for host in "ab"),
+        HostFinished(stage=Stage.FAN_OUT, host="a", is_ok=True),
+    ]
+    assert stage_after(Stage.FAN_OUT, events).receiving == ("b",)
+
+
+def test_what_a_fan_out_took_is_known_once_it_was_reported() -> None:
+    start = StageStarted(stage=Stage.FAN_OUT, total=4)
+    report = make_fan_out_report()
+    assert stage_after(Stage.FAN_OUT, [start]).report is None
+    assert stage_after(Stage.FAN_OUT, [start, FanOutReported(report=report)]).report == report
+
+
+WORKS = st.builds(
+    HostProgress,
+    stage=st.sampled_from([Stage.FAN_OUT, Stage.VERIFY]),
+    host=st.sampled_from("abc"),
+    text=st.sampled_from(["", "pip"]),
+    done_bytes=st.none() | st.integers(0, 9),
+    total_bytes=st.none() | st.just(9),
+)
+
+
+@given(events=st.lists(WORKS))
+def test_folding_many_at_once_leaves_every_host_as_one_by_one(events: list[HostProgress]) -> None:
+    one_by_one = Progress()
+    for event in events:
+        one_by_one = fold(one_by_one, event, 1.0)
+    at_once = fold_works(Progress(), events, 1.0)
+    assert {stage: each.running for stage, each in at_once.stages.items()} == {
+        stage: each.running for stage, each in one_by_one.stages.items()
+    }
 
 
 def test_there_is_no_rate_and_no_rest_before_the_first_byte() -> None:

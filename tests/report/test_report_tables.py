@@ -14,6 +14,7 @@ from report_samples import (
     make_accepted_plan,
     make_artifact,
     make_facts,
+    make_fan_out_report,
     make_plan,
     make_results,
     make_verification,
@@ -301,11 +302,14 @@ def test_the_summary_of_a_deployment_tells_what_was_built_copied_installed_and_k
         deployment="20260101-abc",
         built={KEY: make_artifact()},
         deliveries={f"worker-{number}": Delivery(sent_bytes=2_700_000, kept_bytes=0) for number in range(2)},
+        fan_out=make_fan_out_report(),
         committed=("worker-0", "worker-1"),
     )
     rows = cells(drawn(deployment_summary(make_accepted_plan(), result, 301.0)))
     assert ["built", f"{SIGNATURE.label}: 1 op, 2.7 MB, abababababab"] in rows
     assert ["copied", "5.4 MB to 2 hosts; 0 B were there already"] in rows
+    took = "20 MB from the controller, 620 MB between hosts, 1.2 times the ideal, 3.9 s"
+    assert ["fan-out", took] in rows
     assert ["installed", "worker-[0-1] (2 hosts)"] in rows
     assert ["kept", "worker-2 (1 host)"] in rows
     assert ["✓ deployment 20260101-abc, 5 min 1 s"] in rows

@@ -49,6 +49,8 @@ def test_a_deployment_goes_through_all_steps_on_all_hosts(tmp_path: Path) -> Non
     assert result.committed == ("worker-0", "worker-1")
     assert (result.changed, result.failures, result.exit_code) == ((), (), ExitCode.DONE)
     assert all(verification.is_good for verification in result.verifications.values())
+    assert result.fan_out is not None
+    assert list(result.fan_out.topology.parents) == ["worker-0", "worker-1"]
     steps = list(dict.fromkeys(operation for _, operation in world.fleet.requests))
     assert steps == ["has", "put", "stage", *CHANGING]
     assert [event.stage for event in world.reporter.of(StageStarted)] == [

@@ -4,16 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.carrier import FakeCarrier
 from fakes.deployments import World, make_world
 from fakes.fleet import FakeFleet
 from fakes.hosts import INTERPRETER, make_facts
 from fakes.reporter import FakeReporter
 
 from orchestrator.errors import ExitCode, InstallError, TransferError
-from orchestrator.model.events import HostFinished, HostProgress, Stage, StageFinished, StageStarted
+from orchestrator.model.events import FanOutReported, HostFinished, HostProgress, Stage, StageFinished, StageStarted
 from orchestrator.model.outcome import Delivery
 from orchestrator.ports import TargetTags
-from orchestrator.remote.star import StarCarrier
 from orchestrator.stages.bundle import PIP, Bundle, Bundler, wheel_parcel
 from orchestrator.stages.fan_out import fan_out
 from orchestrator.stages.on_hosts import on_hosts
@@ -67,48 +67,37 @@ def test_hosts_in_which_the_same_is_installed_share_a_bundle(tmp_path: Path) -> 
     assert bundler.bundle_for(other).dependencies == ()
 
 
-def test_what_a_host_holds_already_is_not_sent_again(tmp_path: Path) -> None:
-    world = make_world(tmp_path, ["worker-0"])
-    bundle = bundle_for(world, "einops")
-
-    def carry() -> dict[str, Delivery]:
-        ports = {"carrier": StarCarrier(), "fleet": world.fleet, "reporter": world.reporter}
-        return fan_out({"worker-0": bundle}, **ports).values()  # type: ignore[arg-type]
-
-    assert carry() == {"worker-0": Delivery(sent_bytes=bundle.size_bytes, kept_bytes=0)}
-    assert carry() == {"worker-0": Delivery(sent_bytes=0, kept_bytes=bundle.size_bytes)}
-    world.fleet.remotes["worker-0"].files[bundle.wheel.path] += b"damage"
-    kept = bundle.size_bytes - bundle.wheel.size_bytes
-    assert carry() == {"worker-0": Delivery(sent_bytes=bundle.wheel.size_bytes, kept_bytes=kept)}
-
-
-def test_progress_grows_over_all_files_up_to_their_sum(tmp_path: Path) -> None:
-    world = make_world(tmp_path, ["worker-0"])
-    bundle = bundle_for(world, "einops")
-    fan_out({"worker-0": bundle}, carrier=StarCarrier(), fleet=world.fleet, reporter=world.reporter)
-    told = world.reporter.of(HostProgress)
-    done = [event.done_bytes or 0 for event in told]
-    assert done == sorted(done)
-    assert done[-1] == bundle.size_bytes
-    assert {event.total_bytes for event in told} == {bundle.size_bytes}
+def test_every_host_gets_its_own_bundle(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    bundles = {"worker-0": bundle_for(world, "einops"), "worker-1": bundle_for(world)}
+    result = fan_out(bundles, carrier=FakeCarrier(), fleet=world.fleet, reporter=world.reporter)
+    assert result.outcomes.values() == {
+        host: Delivery(sent_bytes=bundle.size_bytes, kept_bytes=0) for host, bundle in bundles.items()
+    }
+    held = {host: set(remote.files) for host, remote in world.fleet.remotes.items()}
+    assert held == {host: {parcel.path for parcel in bundle.parcels} for host, bundle in bundles.items()}
 
 
 def test_a_host_whose_disk_is_full_does_not_stop_the_others(tmp_path: Path) -> None:
     world = make_world(tmp_path)
-    world.fleet.remotes["worker-0"].errors["put"] = TransferError("no space left")
-    bundle = bundle_for(world)
-    outcomes = fan_out(
-        dict.fromkeys(world.facts, bundle), carrier=StarCarrier(), fleet=world.fleet, reporter=world.reporter
-    )
+    carrier = FakeCarrier({"worker-0": TransferError("no space left")})
+    bundles = dict.fromkeys(world.facts, bundle_for(world))
+    outcomes = fan_out(bundles, carrier=carrier, fleet=world.fleet, reporter=world.reporter).outcomes
     assert [outcome.host for outcome in outcomes.failed] == ["worker-0"]
     assert list(outcomes.values()) == ["worker-1"]
-    finished = world.reporter.of(HostFinished)
-    assert [(event.host, event.is_ok, event.text) for event in finished] == [
-        ("worker-0", False, "no space left"),
-        ("worker-1", True, ""),
+
+
+def test_what_a_fan_out_took_is_told_before_it_ends(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    bundles = dict.fromkeys(world.facts, bundle_for(world))
+    report = fan_out(bundles, carrier=FakeCarrier(), fleet=world.fleet, reporter=world.reporter).report
+    assert world.reporter.events == [
+        StageStarted(stage=Stage.FAN_OUT, total=2),
+        HostFinished(stage=Stage.FAN_OUT, host="worker-0", is_ok=True, elapsed_s=0.25),
+        HostFinished(stage=Stage.FAN_OUT, host="worker-1", is_ok=True, elapsed_s=0.25),
+        FanOutReported(report=report),
+        StageFinished(stage=Stage.FAN_OUT, elapsed_s=report.elapsed_s),
     ]
-    assert world.reporter.events[0] == StageStarted(stage=Stage.FAN_OUT, total=2)
-    assert world.reporter.events[-1] == StageFinished(stage=Stage.FAN_OUT, elapsed_s=0.25)
 
 
 def test_a_stage_tells_who_begins_who_ends_and_how_long_the_slowest_took() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.answer import Answer
-from orchestrator.cli.options import Building, Confirmed, Output, Targets, Wanted
+from orchestrator.cli.options import Building, Confirmed, Distribution, Output, Targets, Wanted
 
 NAME = "provision"
 
@@ -18,6 +18,7 @@ def command(
     targets: Targets,
     wanted: Wanted,
     building: Building,
+    distribution: Distribution,
     plan: Annotated[
         Path | None,
         typer.Option("--plan", metavar="FILE", help="Carry out exactly this plan, or refuse because a host changed."),
@@ -35,6 +36,6 @@ def command(
     from orchestrator.cli.planned import plan_hosts, plan_saved
     from orchestrator.cli.wiring import open_run
 
-    with open_run(targets, output) as run:
+    with open_run(targets, output, distribution) as run:
         planned = plan_saved(run, plan) if plan else plan_hosts(run, wanted, building)
         return deploy(run, planned, building, is_confirmed=yes)

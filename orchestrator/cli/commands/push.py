@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.answer import Answer
-from orchestrator.cli.options import Building, Confirmed, Output, Targets, Wanted
+from orchestrator.cli.options import Building, Confirmed, Distribution, Output, Targets, Wanted
 
 NAME = "push"
 
@@ -17,6 +17,7 @@ def command(
     *,
     targets: Targets,
     wanted: Wanted,
+    distribution: Distribution,
     wheel: Annotated[
         Path | None,
         typer.Option("--wheel", metavar="FILE", help="This file, built by dsdeploy, to every host that it fits."),
@@ -34,6 +35,6 @@ def command(
     from orchestrator.cli.planned import plan_wheel_file, plan_without_building
     from orchestrator.cli.wiring import open_run
 
-    with open_run(targets, output) as run:
+    with open_run(targets, output, distribution) as run:
         planned = plan_wheel_file(run, wheel, force=wanted.force) if wheel else plan_without_building(run, wanted)
         return deploy(run, planned, Building(), is_confirmed=yes)

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from rich.console import RenderableType
 
 from orchestrator.model.deployment import DeploymentResult
+from orchestrator.model.fanout import FanOutReport
 from orchestrator.model.outcome import Delivery
 from orchestrator.model.plan import DeployPlan, HostVerdict
 from orchestrator.model.wheels import Artifact
 from orchestrator.planning.folding import fold_hosts
+from orchestrator.report.fan_out import fan_out_words
 from orchestrator.report.page import BAD, GOOD, Drawing, Page, line, make_details, stacked
 from orchestrator.report.wording import count, duration, size
 
@@ -36,6 +38,7 @@ def _rows(plan: DeployPlan, result: DeploymentResult) -> Iterator[tuple[str, str
     rejected = [host.host for host in plan.of_verdict(HostVerdict.REJECT)]
     yield "built", "\n".join(_wheel(artifact) for artifact in result.built.values())
     yield "copied", _copied(list(result.deliveries.values()))
+    yield "fan-out", _fan_out(result.fan_out)
     yield "installed", _hosts(result.committed)
     yield "kept", _hosts(kept)
     yield "rejected", _hosts(rejected)
@@ -55,6 +58,10 @@ def _copied(deliveries: Sequence[Delivery]) -> str:
     sent = size(sum(delivery.sent_bytes for delivery in deliveries))
     kept = size(sum(delivery.kept_bytes for delivery in deliveries))
     return f"{sent} to {count(len(deliveries), 'host')}; {kept} were there already"
+
+
+def _fan_out(report: FanOutReport | None) -> str:
+    return f"{fan_out_words(report)}, {duration(report.elapsed_s)}" if report else ""
 
 
 def _hosts(hosts: Sequence[str]) -> str:
