@@ -60,7 +60,6 @@ class _Voyage:
         self._reporter = reporter
         self._happenings: queue.SimpleQueue[Happening] = queue.SimpleQueue()
         self._started_s = self._ticked_s = clock()
-        self._fastest = 0.0
         around = Surroundings(
             settings=settings,
             authority_pem=authority.certificate_pem,
@@ -126,7 +125,7 @@ class _Voyage:
             lacked_bytes=max(received, default=0),
             controller_bytes=controller_bytes,
             peer_bytes=max(sum(received) - controller_bytes, 0),
-            fastest_bytes_per_s=self._fastest or None,
+            fastest_bytes_per_s=max((lane.relaying.best_rate for lane in self._lanes), default=0.0) or None,
             topology=topology_of(largest.relaying.hosts) if largest else Topology(parents={}),
             fallen_back=tuple(host for host in self._lanes_of if host in self._fallen_back()),
         )
@@ -154,7 +153,6 @@ class _Voyage:
         self._ticked_s = now_s
         for lane in self._lanes:
             lane.tick(now_s)
-            self._fastest = max(self._fastest, lane.relaying.best_rate)
 
     def _note_progress(self, host: str) -> None:
         places = [lane.relaying.hosts[host] for lane in self._lanes_of[host]]
@@ -173,7 +171,6 @@ class _Voyage:
         if not all(place.is_over for place in places):
             return
         now_s = self._clock()
-        self._fastest = max(self._fastest, *(place.last_rate(now_s) for place in places))
         delivery = Delivery(
             sent_bytes=sum(place.total_bytes - place.kept_bytes for place in places),
             kept_bytes=sum(place.kept_bytes for place in places),

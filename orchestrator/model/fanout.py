@@ -60,7 +60,7 @@ class FanOutReport:
     peer_bytes: int
     """File bytes that hosts have from each other: all that the whole ones received, less the controller's."""
     fastest_bytes_per_s: float | None
-    """The best rate of any host, over two seconds or the whole if shorter; None when nothing was sent."""
+    """The best rate of any host, over two seconds or the whole if shorter; None when that was under half a second."""
     topology: Topology
     """As it was at the end."""
     fallen_back: tuple[str, ...] = ()
@@ -68,12 +68,12 @@ class FanOutReport:
 
     @property
     def ideal_s(self) -> float | None:
-        """How long one copy takes at the best rate that was seen; None when nothing was sent."""
+        """How long one copy takes at the best rate that was seen; None when that is not known."""
         return self.lacked_bytes / self.fastest_bytes_per_s if self.fastest_bytes_per_s else None
 
     @property
     def ratio(self) -> float | None:
-        """Seconds against the ideal's; None when nothing was sent."""
+        """Seconds against the ideal's; None when that is not known."""
         return self.elapsed_s / self.ideal_s if self.ideal_s else None
 
 

@@ -21,7 +21,7 @@ SILENCE_S = 9.0
 FEEDS = 16
 """Hosts that the controller sends to at once, at most; the others wait for their turn."""
 _LATE_S = 1.0
-"""When ticks come so late this machine is too busy: what was told meanwhile has the wrong times, and says no rates."""
+"""When a tick comes so late, this machine was too busy to listen: it knows no rates, and not who was silent."""
 _SHORTEST_S = 0.5
 """What took less time says nothing of rates."""
 _UNREACHED = ("refused", "unreachable", "stranger", "silent")
@@ -53,18 +53,9 @@ class Relaying:
         self._steps: list[Step] = []
 
     @property
-    def is_over(self) -> bool:
-        """Whether every host is whole or has failed."""
-        return all(host.is_over for host in self.hosts.values())
-
-    @property
     def fallen_back(self) -> dict[str, str]:
         """Hosts that got their files from the controller, though others lived that could have served → why not."""
         return {name: why for name, why in self._unreached.items() if self._has_fallen_back(self.hosts[name])}
-
-    def _has_fallen_back(self, host: RelayHost) -> bool:
-        lived = any(self.hosts[name].standing is Standing.WHOLE for name in host.unserved)
-        return lived and host.standing is Standing.WHOLE and host.parent is None
 
     def ready(
         self, name: str, *, held_bytes: int, total_bytes: int, serves: bool, filesystem: str | None, now_s: float
@@ -126,16 +117,20 @@ class Relaying:
 
     def tick(self, now_s: float) -> list[Step]:
         """Let time pass; call it several times a second."""
+        if now_s - self._ticked_s > _LATE_S:
+            self._forgive(now_s)
+        self._ticked_s = now_s
         for host in self.hosts.values():
             limit_s = OPENING_S if host.standing is Standing.OPENING else SILENCE_S
             if not host.is_over and now_s - host.heard_s > limit_s:
                 self._steps.append(GiveUp(host=host.name, reason=f"nothing was heard for {limit_s:.0f} s"))
-        if now_s - self._ticked_s > _LATE_S:
-            self._blind_until_s = now_s + WINDOW_S
-        self._ticked_s = now_s
         if now_s >= self._blind_until_s:
             self._judge_rates(now_s)
         return self._answer(now_s)
+
+    def _has_fallen_back(self, host: RelayHost) -> bool:
+        lived = any(self.hosts[name].standing is Standing.WHOLE for name in host.unserved)
+        return lived and host.standing is Standing.WHOLE and host.parent is None
 
     def _answer(self, now_s: float) -> list[Step]:
         if not self._has_begun:
@@ -258,6 +253,12 @@ class Relaying:
             if parent.slow_children > 1 and not parent.is_shunned:
                 parent.is_slow = True
                 self._move_children(parent, now_s)
+
+    def _forgive(self, now_s: float) -> None:
+        """Hold nothing against hosts that may have spoken while nobody listened."""
+        for host in self.hosts.values():
+            host.heard_s = max(host.heard_s, now_s - (self._ticked_s - host.heard_s))
+        self._blind_until_s = now_s + WINDOW_S
 
     def _judge_rates(self, now_s: float) -> None:
         self.best_rate = max(self.best_rate, best_rate(self.hosts, now_s))
