@@ -42,7 +42,9 @@ def test_the_burst_lets_ten_milliseconds_through() -> None:
 
 
 def test_the_burst_of_a_slow_link_still_holds_a_whole_packet_before_segmentation() -> None:
-    assert links.shape_batch("eth0", "1mbit") == ["qdisc replace dev eth0 root tbf rate 1mbit burst 68000 latency 100ms"]
+    assert links.shape_batch("eth0", "1mbit") == [
+        "qdisc replace dev eth0 root tbf rate 1mbit burst 68000 latency 100ms"
+    ]
 
 
 def test_every_other_host_is_a_permanent_neighbour() -> None:

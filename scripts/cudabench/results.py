@@ -57,7 +57,7 @@ GOALS = (
     Goal(phase="second-python", quantity="cpu_s", at_most=0.50, relative_to="ours"),
     Goal(phase="fat", quantity="cpu_s", at_most=0.35, relative_to="ours"),
 )
-"""How issue 3 is judged."""
+"""What must be reached and what is hoped for."""
 
 
 @dataclass(slots=True)
