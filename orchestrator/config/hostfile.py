@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.config.faults import Faults
-from orchestrator.config.names import fault_of_host, fault_of_python, fault_of_user, quoted
-from orchestrator.config.ranges import MAX_NAMES, RangeError, expand_range
+from orchestrator.config.names import fault_of_python, fault_of_user, quoted
+from orchestrator.config.ranges import MAX_NAMES, expand_names
 from orchestrator.config.suggestion import did_you_mean, listed
 from orchestrator.config.text_files import read_text
 from orchestrator.model.hosts import Host
@@ -82,25 +82,13 @@ def _parse_entry(entry: str, complain: Complain) -> tuple[Host, ...]:
         return ()
     slots = _parse_slots(match[2], complain)
     words = _parse_words(entry[match.end() :], complain)
-    names = _parse_names(match[1], complain)
+    names = expand_names(match[1], complain)
     user, port, python = (words.get(key) for key in ("user", "port", "python"))
     if user and "@" in match[1]:
         complain(f"{quoted(match[1])} names a user already: leave out user={user}")
     return tuple(
         Host(name=name, slots=slots, user=user, port=int(port) if port else None, python=python) for name in names
     )
-
-
-def _parse_names(pattern: str, complain: Complain) -> tuple[str, ...]:
-    try:
-        names = expand_range(pattern)
-    except RangeError as error:
-        complain(f"{quoted(pattern)}: {error}")
-        return ()
-    fault = fault_of_host(names[0])
-    if fault:
-        complain(fault)
-    return names
 
 
 def _parse_slots(digits: str, complain: Complain) -> tuple[int, ...]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections.abc import Callable
+
+from orchestrator.config.names import fault_of_host, quoted
 
 MAX_NAMES = 65_536
 """More hosts than any cluster has: past this a range is a slip of the pen."""
@@ -15,6 +18,19 @@ _SPAN = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
 class RangeError(ValueError):
     """A name with brackets is no range; the text says why."""
+
+
+def expand_names(pattern: str, complain: Callable[[str], None]) -> tuple[str, ...]:
+    """Return the hosts that a pattern names; `complain` is told when it is no range, or they are no hosts' names."""
+    try:
+        names = expand_range(pattern)
+    except RangeError as error:
+        complain(f"{quoted(pattern)}: {error}")
+        return ()
+    fault = fault_of_host(names[0])
+    if fault:
+        complain(fault)
+    return names
 
 
 def expand_range(pattern: str) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator.config.faults import Faults
-from orchestrator.config.names import fault_of_host, quoted
-from orchestrator.config.ranges import MAX_NAMES, RangeError, expand_range
+from orchestrator.config.names import quoted
+from orchestrator.config.ranges import MAX_NAMES, expand_names
 from orchestrator.config.suggestion import listed
 from orchestrator.config.text_files import read_text
 
@@ -116,12 +116,4 @@ def _expand_pattern(pattern: str, complain: Callable[[str], None]) -> tuple[str,
     if _MORE_THAN_NAMES & set(pattern):
         complain(f"{quoted(pattern)}: node groups, wildcards and operators are not read; write the hosts' names")
         return ()
-    try:
-        names = expand_range(pattern)
-    except RangeError as error:
-        complain(f"{quoted(pattern)}: {error}")
-        return ()
-    fault = fault_of_host(names[0])
-    if fault:
-        complain(fault)
-    return () if fault else names
+    return expand_names(pattern, complain)

@@ -12,12 +12,14 @@ _SLOW = 0.25
 _BEHIND_S = 1.5
 """So much time at the best rate must a slow host lag behind its parent: one that has no more itself is not to blame."""
 _RECOVERED = 0.35
+"""Of the best rate again: more than half of what sharing its parent with one other leaves it."""
 _SEEN_S = 2.0
 """What the head has to be watched for before a trial, and both during it: hosts that are busy starting are uneven."""
 _WORTH_S = 15.0
 """A trial costs half of the controller's link: only when the rest would take longer than this."""
 _MOST_TRIALS = 2
 _FASTER = 3.0
+"""So many times what the head got must the second get, over the same link, to put the blame on the head."""
 
 
 def best_rate(hosts: Mapping[str, RelayHost], now_s: float) -> float:
