@@ -92,6 +92,12 @@ class TransferError(DsdeployError):
     exit_code = ExitCode.TRANSFER
 
 
+class LockedError(DsdeployError):
+    """Another deployment has a host at this moment; the message names its owner."""
+
+    exit_code = ExitCode.TRANSFER
+
+
 class InstallError(DsdeployError):
     """A wheel could not be staged or activated on a host."""
 
@@ -104,7 +110,13 @@ class VerifyError(DsdeployError):
     exit_code = ExitCode.VERIFY
 
 
+class RollbackError(DsdeployError):
+    """A host could not be brought to one of its two states; the message says which host is in which."""
+
+    exit_code = ExitCode.ROLLBACK
+
+
 class StoppedError(DsdeployError):
-    """Somebody stopped the run: Ctrl-C."""
+    """Somebody stopped the run: Ctrl-C, SIGTERM, SIGHUP."""
 
     exit_code = ExitCode.INTERRUPTED

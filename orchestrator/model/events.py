@@ -13,12 +13,14 @@ class Stage(str, Enum):
     """The steps of a run, in order."""
 
     PROBE = "probe"
+    LOCK = "lock"
     BUILD = "build"
     FAN_OUT = "fan out"
     STAGE = "stage"
     ACTIVATE = "activate"
     VERIFY = "verify"
     COMMIT = "commit"
+    RECOVER = "recover"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

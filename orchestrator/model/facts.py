@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.model.codec import digest_of
-from orchestrator.model.deployment import Stamp
+from orchestrator.model.deployment import Kept, Pending, Stamp
 from orchestrator.model.signature import Accelerator, CpuLevel
 
 
@@ -49,7 +49,7 @@ class Disk:
     path: str
     free_bytes: int
     filesystem_id: str | None = None
-    """Equal on two hosts exactly when they share this place (only for `cache`)."""
+    """Equal on two hosts exactly when they share this place (`cache`, and `site-packages` where that can be told)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +83,8 @@ class Torch:
     """major.minor that torch was compiled for: `13.0`."""
     hip: str | None = None
     cxx11_abi: bool = True
+    file: str | None = None
+    """The file that says its version: `…/torch/version.py`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,14 @@ class Facts:
     """Why `interpreter` is None."""
     stamp: Stamp | None = None
     """The last committed deployment into this interpreter."""
+    pending: Pending | None = None
+    """A deployment into this interpreter that did not end."""
+    kept: tuple[Kept, ...] = ()
+    """What earlier deployments into this interpreter replaced, newest first."""
+    committed: str | None = None
+    """The deployment into this interpreter that was committed last, with a stamp or without."""
+    edited_files: tuple[str, ...] = ()
+    """Files of the stamped DeepSpeed that are not what its RECORD says, relative to site-packages; at most 20."""
     cached_wheels: tuple[str, ...] = ()
     """sha256 of the wheels that wait in the host's cache."""
     notes: tuple[str, ...] = ()
@@ -170,5 +180,5 @@ class Facts:
             [self.nvcc, self.nvcc_archs, self.cuda_home, self.compilers],
             [self.has_libaio, self.has_libaio_runtime, self.has_cufile, self.has_nccl],
             interpreter,
-            self.stamp,
+            [self.stamp, self.pending, self.kept, self.committed, self.edited_files],
         )
