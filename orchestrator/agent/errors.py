@@ -6,7 +6,7 @@ from __future__ import annotations
 class AgentError(Exception):
     """An expected failure of one request.
 
-    `kind` is one of host, transfer, install, verify, usage: which of the controller's errors it becomes there.
+    `kind` is one of host, transfer, install, verify, locked, usage: which of the controller's errors it becomes there.
     """
 
     def __init__(self, kind: str, message: str, hint: str | None = None) -> None:

@@ -37,18 +37,24 @@ _INSTALL_OPTIONS = (
 def pip_install(request: Request, python: str, arguments: Sequence[str], *, grace_s: float = 0.0) -> list[str]:
     """Run `pip install` and return its lines.
 
-    `grace_s`: how long it may go on when the connection is lost. Raises AgentError (install) with its first error.
+    `grace_s`: how long it may go on when the connection is lost. While it runs the host stays locked, whatever becomes
+    of this agent. Raises AgentError (install) with its first error.
     """
     pip = os.path.join(_unpacked(request.cache, request.value("pip", dict)["path"]), "pip")
     lines: list[str] = []
-    ended = request.children.run(
-        [python, pip, *_OPTIONS, "install", *_INSTALL_OPTIONS, *arguments],
-        on_line=lines.append,
-        cwd=request.cache.folder,
-        environment=_without_configuration(),
-        timeout_s=_TIMEOUT_S,
-        grace_s=grace_s,
-    )
+    workspace = request.cache.make_workspace()
+    try:
+        ended = request.children.run(
+            [python, pip, *_OPTIONS, "install", *_INSTALL_OPTIONS, *arguments],
+            on_line=lines.append,
+            cwd=workspace,
+            environment=_environment(workspace),
+            timeout_s=_TIMEOUT_S,
+            grace_s=grace_s,
+            keep_open=[request.cache.lock.descriptor] if request.cache.lock else [],
+        )
+    finally:
+        request.cache.discard(workspace)
     if ended.is_timed_out:
         raise AgentError("install", f"pip did not end within {_TIMEOUT_S:g} s")
     if ended.returncode:
@@ -56,10 +62,10 @@ def pip_install(request: Request, python: str, arguments: Sequence[str], *, grac
     return lines
 
 
-def _without_configuration() -> dict[str, str]:
+def _environment(workspace: str) -> dict[str, str]:
     """Return an environment without pip's variables: `--isolated` spares only the options after the command."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    return dict(kept, PIP_CONFIG_FILE=os.devnull)
+    return dict(kept, PIP_CONFIG_FILE=os.devnull, TMPDIR=workspace)
 
 
 def _unpacked(cache: Cache, path: str) -> str:

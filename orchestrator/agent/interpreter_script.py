@@ -38,6 +38,7 @@ def describe() -> dict[str, Any]:
         "version": "%d.%d.%d" % sys.version_info[:3],
         "abi_tag": abi_tag(),
         "platlib": platlib,
+        "scheme": scheme(),
         "is_writable": is_writable(platlib),
         "has_headers": os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")),
         "pip": distributions.get("pip"),
@@ -47,6 +48,14 @@ def describe() -> dict[str, Any]:
         "deepspeed": next((deepspeed(version, path) for name, version, path in found if name == "deepspeed"), None),
         "distributions": distributions,
     }
+
+
+def scheme() -> dict[str, str]:
+    """Return where pip puts a wheel's files, by the names of PEP 427; a distribution's headers get a folder below."""
+    paths = {name: sysconfig.get_path(name) for name in ("platlib", "purelib", "scripts", "data")}
+    if sys.prefix == sys.base_prefix:
+        return dict(paths, headers=sysconfig.get_path("include"))
+    return dict(paths, headers=os.path.join(sys.prefix, "include", "site", "python%d.%d" % sys.version_info[:2]))
 
 
 def abi_tag() -> str:
@@ -99,6 +108,7 @@ def torch() -> dict[str, Any] | None:
         "cuda": major_minor(said.get("cuda")),
         "hip": major_minor(said.get("hip")),
         "cxx11_abi": uses_cxx11_abi(os.path.join(package, "lib", "libc10.so")),
+        "file": os.path.join(package, "version.py"),
     }
 
 

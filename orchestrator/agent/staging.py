@@ -1,16 +1,16 @@
-"""Proves that an installation will go through, and changes nothing."""
+"""Proves that a change will go through, and changes nothing."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 
+from .busy import refuse_busy
+from .change import Change
+from .concluding import require_lock
 from .errors import AgentError
 from .facts import free_bytes
-from .installer import pip_install
 from .interpreter import describe_interpreter
-from .transfer import sha256_of
+from .ways import way_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,28 +22,41 @@ if TYPE_CHECKING:
 
 
 def stage(request: Request) -> dict[str, Any]:
-    """Return what would be installed: `name==version` each.
+    """Return which distributions would change.
 
-    Raises AgentError (install) with the first thing that stands in the way. That the bundle is complete was resolved by
-    the controller against what is installed here; what was inconsistent here before is not this deployment's affair.
+    Raises AgentError: locked without this host's lock, install with the first thing that stands in the way. That the
+    bundle is complete was resolved by the controller against what is installed here; what was inconsistent here before
+    is not this deployment's affair.
     """
+    require_lock(request, request.value("deployment", str))
     interpreter = describe_interpreter(request.value("python", str), request.children)
     refuse_interpreter(interpreter)
-    _refuse_disk(interpreter["platlib"], request.value("need_bytes", int))
-    wheel, dependencies = bundled_files(request)
-    workspace = request.cache.make_workspace()
-    report = os.path.join(workspace, "report.json")
-    try:
-        pip_install(
-            request, interpreter["executable"], ["--dry-run", "--no-deps", "--report", report, wheel, *dependencies]
-        )
-        with open(report, encoding="utf-8") as stream:
-            planned = [item["metadata"] for item in json.load(stream)["install"]]
-    finally:
-        request.cache.discard(workspace)
-    changes = [f"{metadata['name']}=={metadata['version']}" for metadata in planned]
-    deepspeed = f"deepspeed=={request.value('version', str)}"  # pip leaves out a version that is there; we never do
-    return {"changes": changes if deepspeed in changes else [deepspeed, *changes]}
+    _refuse_lost_memory(request)
+    change = Change(request.cache, interpreter["prefix"])
+    change.refuse_pending()
+    _refuse_news(change, request.optional("committed", str))
+    if not request.optional("even_if_busy", bool):
+        refuse_busy(interpreter["platlib"])
+    way = way_of(request, interpreter)
+    manifest = way.survey()
+    _refuse_full_disk(interpreter["platlib"], way.need_bytes)
+    if manifest and os.stat(request.cache.folder).st_dev != os.stat(interpreter["platlib"]).st_dev:
+        _refuse_full_disk(request.cache.folder, sum(file.get("size", 0) for file in manifest["files"]))
+    return {"changes": way.rehearse()}
+
+
+def _refuse_lost_memory(request: Request) -> None:
+    if request.cache.note is not None:
+        message = f"what is installed could not be kept, so a change could not be undone: {request.cache.note}"
+        raise AgentError("install", message, "let XDG_CACHE_HOME name a folder of yours there")
+
+
+def _refuse_news(change: Change, committed: str | None) -> None:
+    """Raise AgentError (install) unless the deployment that was committed last is the one that was planned upon."""
+    found = change.ledger.committed
+    if found != committed:
+        message = f"deployment {found} was committed here since the plan was made"
+        raise AgentError("install", message, "run again: a new plan is made")
 
 
 def refuse_interpreter(interpreter: Interpreter) -> None:
@@ -61,33 +74,8 @@ def refuse_interpreter(interpreter: Interpreter) -> None:
         raise AgentError("install", message, f"if you do not work on it any more: {python} -m pip uninstall deepspeed")
 
 
-def bundled_files(request: Request) -> tuple[str, list[str]]:
-    """Return the paths of the wheel and of its dependencies.
-
-    Raises AgentError (install) when one of them does not have its digest.
-    """
-    wheel, dependencies = request.value("wheel", dict), request.value("dependencies", list)
-    paths = []
-    for file in (wheel, *dependencies):
-        path = request.cache.resolve(file["path"])
-        found = sha256_of(path)
-        if found != file["sha256"]:
-            what = "is missing" if found is None else f"has sha256 {found}"
-            raise AgentError(
-                "install", f"{path} {what}, expected sha256 {file['sha256']}", "run again: it is sent anew"
-            )
-        paths.append(path)
-    return paths[0], paths[1:]
-
-
-def _refuse_disk(folder: str, need_bytes: int) -> None:
+def _refuse_full_disk(folder: str, need_bytes: int) -> None:
     free = free_bytes(folder)
     if free < need_bytes:
-        message = f"{folder} has {free:,} bytes free, the installation needs {need_bytes:,}"
+        message = f"{folder} has {free:,} bytes free, this change needs {need_bytes:,}"
         raise AgentError("install", message, "free some space there and run again")
-
-
-def name_and_version(wheel: str) -> tuple[str, str]:
-    """Return the normalised name and the version in a wheel's file name (PEP 427)."""
-    project, version = os.path.basename(wheel).split("-")[:2]
-    return re.sub(r"[-_.]+", "-", project).lower(), version

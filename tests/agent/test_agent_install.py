@@ -3,80 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import venv
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from agent_client import AgentProcess, Refused
-from tiny_wheels import DEEPSPEED, TORCH, pip_wheel, wheel
+from agent_client import Refused
+from installing import DEEPSPEED_WHEEL, Host
 
-from orchestrator.model.codec import from_document, to_document
-from orchestrator.model.deployment import Stamp
-from orchestrator.model.verification import CheckState, Verification
+from orchestrator.model.codec import from_document
+from orchestrator.model.deployment import ChangeState, HostLedger, Stamp
+from orchestrator.model.verification import CheckState
 
 pytestmark = pytest.mark.process
-
-DEEPSPEED_WHEEL = wheel("deepspeed", "1.2.3+cpu", DEEPSPEED, requires=("torch", "hjson", "x; extra == 'dev'"))
-HJSON_WHEEL = wheel("hjson", "3.1.0", {"hjson.py": ""})
-
-
-class Host:
-    """A virtual environment with a torch and no pip, an agent, and the bundle in its cache."""
-
-    def __init__(self, folder: Path) -> None:
-        venv.create(folder / "venv", symlinks=True)
-        self.python = folder / "venv" / "bin" / "python"
-        (self.site_packages,) = (folder / "venv").glob("lib/python3.*/site-packages")
-        self.write(
-            {
-                **TORCH,
-                "torch-2.13.0+cpu.dist-info/METADATA": "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0+cpu\n",
-            }
-        )
-        self.agent = AgentProcess(folder)
-        self.parameters: dict[str, Any] = {
-            "python": str(self.python),
-            "version": "1.2.3+cpu",
-            "pip": self.file("pip-99-py3-none-any.whl", pip_wheel()),
-            "wheel": self.file("deepspeed-1.2.3+cpu-py3-none-any.whl", DEEPSPEED_WHEEL),
-            "dependencies": [self.file("hjson-3.1.0-py3-none-any.whl", HJSON_WHEEL)],
-            "need_bytes": 1000,
-        }
-
-    def write(self, files: dict[str, str]) -> None:
-        for name, text in files.items():
-            path = self.site_packages / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-
-    def file(self, name: str, content: bytes) -> dict[str, Any]:
-        digest = hashlib.sha256(content).hexdigest()
-        path = f"cache:wheels/{digest}/{name}"
-        self.agent.put(path, content)
-        return {"path": path, "sha256": digest, "size": len(content)}
-
-    def has_deepspeed(self) -> None:
-        """Put the tiny DeepSpeed there without pip, which takes its time."""
-        self.write({**DEEPSPEED, "deepspeed-1.2.3+cpu.dist-info/RECORD": ""})
-
-    def names(self) -> set[str]:
-        return {path.name for path in self.site_packages.iterdir()}
-
-    def verify(self, *ops: str, timeout_s: float = 60.0) -> Verification:
-        asked = [{"name": op, "module": f"deepspeed.ops.{op}_op"} for op in ops]
-        document = self.agent.ask(
-            "verify", python=str(self.python), version="1.2.3+cpu", accelerator="cpu", ops=asked, timeout_s=timeout_s
-        )
-        return from_document(Verification, document)
 
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
     host = Host(tmp_path)
-    with host.agent:
-        yield host
+    yield host
+    host.agent.hang_up()
 
 
 def test_staging_tells_what_would_change_and_changes_nothing(host: Host) -> None:
@@ -86,14 +32,13 @@ def test_staging_tells_what_would_change_and_changes_nothing(host: Host) -> None
 
 
 def test_a_wheel_goes_in_is_read_back_and_goes_in_again(host: Host) -> None:
-    first = host.agent.ask("activate", **host.parameters)
+    first = host.deploy()
     assert first["version"] == "1.2.3+cpu"
-    assert first["location"] == str(host.site_packages)
     record = (host.site_packages / "deepspeed-1.2.3+cpu.dist-info" / "RECORD").read_bytes()
     assert first["record_sha256"] == hashlib.sha256(record).hexdigest()
     assert "hjson.py" in host.names()
     (host.site_packages / "deepspeed" / "env_report.py").unlink()
-    again = host.agent.ask("activate", **host.parameters)
+    again = host.deploy()
     assert again["record_sha256"] == first["record_sha256"]
     assert (host.site_packages / "deepspeed" / "env_report.py").exists()
     facts = host.agent.ask("facts", python=str(host.python))
@@ -216,21 +161,56 @@ def test_another_deepspeed_than_deployed_is_not_verified(host: Host) -> None:
     assert refused.value.kind == "verify"
 
 
-def test_a_stamp_is_kept_for_its_prefix(host: Host) -> None:
-    prefix = host.agent.ask("facts", python=str(host.python))["interpreter"]["prefix"]
-    stamp = Stamp(
-        deployment="20260101-abc",
-        prefix=prefix,
-        build_key="k",
-        wheel_sha256="s",
-        version="1.2.3+cpu",
-        record_sha256="r",
-        torch_version="2.13.0+cpu",
-        committed_at="2026-01-01T00:00:00Z",
-        committed_by="me@here",
-    )
-    assert host.agent.ask("commit", stamp=to_document(stamp)) == {}
-    assert from_document(Stamp, host.agent.ask("facts", python=str(host.python))["stamp"]) == stamp
+def test_each_step_is_written_down_and_the_stamp_is_kept_for_its_prefix(host: Host) -> None:
+    said = host.agent.ask("activate", **host.parameters)
+    pending = host.ledger().pending
+    assert pending is not None
+    assert (pending.deployment, pending.state) == ("d1", ChangeState.ACTIVATED)
+    assert (pending.author, pending.before, pending.after) == ("me@here", None, "1.2.3+cpu")
+    host.step("verified")
+    host.step("commit")
+    host.step("commit")
+    ledger = host.ledger()
+    assert ledger.pending is None
+    assert ledger.stamp == from_document(Stamp, {**host.stamp("d1"), "record_sha256": said["record_sha256"]})
+    facts = host.agent.ask("facts", python=str(host.python))
+    assert from_document(Stamp, facts["stamp"]) == ledger.stamp
     other = host.agent.ask("facts", python="python3")
     assert other["interpreter"] is None or other["stamp"] is None
     assert list(host.agent.cache.rglob("*.part")) == []
+
+
+@pytest.mark.parametrize("operation", ["stage", "activate", "verified", "commit", "leave", "undo"])
+def test_nothing_is_changed_without_the_host_s_lock(host: Host, operation: str) -> None:
+    host.release()
+    with pytest.raises(Refused, match="lock") as refused:
+        host.agent.ask(operation, **host.parameters, prefix=host.prefix)
+    assert refused.value.kind == "locked"
+
+
+@pytest.mark.parametrize("operation", ["stage", "activate", "verified"])
+def test_nothing_is_changed_under_the_lock_of_another_deployment(host: Host, operation: str) -> None:
+    with pytest.raises(Refused, match="d2") as refused:
+        host.agent.ask(operation, **{**host.parameters, "deployment": "d2"}, prefix=host.prefix)
+    assert refused.value.kind == "locked"
+
+
+def test_an_unfinished_deployment_stops_the_next_one_and_whoever_has_the_lock_may_end_it(host: Host) -> None:
+    host.agent.ask("activate", **host.parameters)
+    host.restart("d2")
+    for operation in ("stage", "activate"):
+        with pytest.raises(Refused, match="deployment d1 by me@here did not end") as refused:
+            host.agent.ask(operation, **host.parameters)
+        assert refused.value.hint is not None
+    left = from_document(HostLedger, host.agent.ask("undo", prefix=host.prefix, deployment="d1"))
+    assert left == HostLedger(prefix=host.prefix)
+    host.deploy()
+
+
+def test_a_ledger_of_before_tells_its_stamp(host: Host) -> None:
+    host.deploy()
+    (path,) = (host.agent.cache / "deployments").iterdir()
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({"hostname": document["hostname"], "stamp": document["stamp"]}))
+    assert host.ledger().stamp == from_document(Stamp, document["stamp"])
+    assert host.step("commit") == {}

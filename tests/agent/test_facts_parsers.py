@@ -8,7 +8,8 @@ from orchestrator.agent.errors import AgentError
 from orchestrator.agent.facts_gpus import capability_by_name, parse_amd_smi, parse_nvidia_smi, parse_rocminfo
 from orchestrator.agent.facts_system import cpu_level, cpu_model, highest_glibcxx, os_name
 from orchestrator.agent.installer import first_error
-from orchestrator.agent.staging import name_and_version, refuse_interpreter
+from orchestrator.agent.staging import refuse_interpreter
+from orchestrator.agent.ways import name_and_version
 from orchestrator.model.codec import from_document
 from orchestrator.model.facts import Gpu
 from orchestrator.model.signature import CpuLevel
