@@ -8,6 +8,11 @@ import os
 import threading
 
 from .errors import AgentError
+from .processes import is_running
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .lock_file import LockFile
 
 _PREFIX = "cache:"
 
@@ -18,6 +23,8 @@ class Cache:
     def __init__(self, folder: str, note: str | None = None) -> None:
         self.folder = folder
         self.note = note
+        self.lock: LockFile | None = None
+        """The host's lock while this session has it."""
         self._workspaces: set[str] = set()
         self._lock = threading.Lock()
 
@@ -36,8 +43,9 @@ class Cache:
         return path
 
     def make_workspace(self) -> str:
-        """Return a new private folder that ends with this agent."""
-        folder = os.path.join(self.folder, "work", os.urandom(8).hex())
+        """Return a new private folder that ends with this agent; its name says whose it is, for `sweep`."""
+        owner = f"{os.uname().nodename}.{os.getpid()}"
+        folder = os.path.join(self.folder, "work", f"{owner}.{os.urandom(8).hex()}")
         os.makedirs(folder, mode=0o700)
         with self._lock:
             self._workspaces.add(folder)
@@ -50,6 +58,14 @@ class Cache:
                 raise AgentError("usage", f"{folder} is no workspace of this session")
             self._workspaces.remove(folder)
         _remove(folder)
+
+    def sweep(self) -> None:
+        """Remove the workspaces of agents that were killed on this host before they could do it themselves."""
+        work = os.path.join(self.folder, "work")
+        for name in os.listdir(work) if os.path.isdir(work) else []:
+            node, _, pid = name.rpartition(".")[0].rpartition(".")
+            if node == os.uname().nodename and pid.isdigit() and not is_running(int(pid)):
+                _remove(os.path.join(work, name))
 
     def wheels(self) -> list[str]:
         """Return the sha256 of each wheel that waits here."""

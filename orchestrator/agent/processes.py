@@ -44,7 +44,7 @@ class Children:
         self._running: dict[int, float] = {}
         self.is_ended = False
 
-    def run(
+    def run(  # noqa: PLR0913 - each says one thing of the same program, and nearly all have defaults
         self,
         argv: Sequence[str],
         *,
@@ -53,15 +53,17 @@ class Children:
         environment: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         grace_s: float = 0.0,
+        keep_open: Sequence[int] = (),
     ) -> Ended:
         """Run a program to its end, standard output and error together, line by line.
 
         Its whole process group is killed after `timeout_s`, and what it left behind when it ends.
         When the connection is lost it may go on for `grace_s` to finish what must not be cut in half.
+        It inherits the descriptors `keep_open`: a lock on one of them lasts as long as the program, whoever dies first.
         Raises AgentError (host) when it cannot be started.
         """
         started = time.monotonic()
-        child = self._start(argv, cwd, environment, grace_s)
+        child = self._start(argv, cwd, environment, grace_s, keep_open)
         pump = threading.Thread(target=_pump, args=(child.stdout, on_line), daemon=True)
         pump.start()
         has_ended = threading.Event()
@@ -97,6 +99,7 @@ class Children:
         cwd: str | None,
         environment: Mapping[str, str] | None,
         grace_s: float,
+        keep_open: Sequence[int],
     ) -> subprocess.Popen[bytes]:
         import subprocess  # noqa: PLC0415 - most of an agent's start, and not every one runs programs
 
@@ -112,6 +115,7 @@ class Children:
                     cwd=cwd,
                     env=environment,
                     start_new_session=True,
+                    pass_fds=keep_open,
                 )
             except (OSError, ValueError) as error:
                 raise AgentError("host", f"{argv[0]} cannot be run: {_reason(error, cwd)}") from error
@@ -187,14 +191,22 @@ def _await_group_end(pid: int) -> None:
             time.sleep(_POLL_S)
 
 
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; one that ended and waits for its parent does not."""
+    return _group_of(str(pid)) is not None
+
+
 def _lives(group: int) -> bool:
     """Return whether a process of the group still runs; orphans that nobody has buried yet do not."""
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as stream:
-            state, _parent, its_group = stream.read().rpartition(")")[2].split()[:3]
-            if int(its_group) == group and state not in "ZX":
-                return True
-    return False
+    return any(_group_of(name) == group for name in filter(str.isdigit, os.listdir("/proc")))
+
+
+def _group_of(pid: str) -> int | None:
+    """Return the process group of a process; None when it does not run."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stream:
+        state, _parent, group = stream.read().rpartition(")")[2].split()[:3]
+        return None if state in "ZX" else int(group)
+    return None
 
 
 def _reason(error: Exception, cwd: str | None) -> str:

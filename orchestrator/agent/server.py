@@ -29,12 +29,18 @@ OPERATIONS = {
     "ping": "commands",
     "workspace": "commands",
     "discard": "commands",
+    "hold": "lock",
     "has": "transfer",
     "get": "transfer",
     "stage": "staging",
     "activate": "activation",
+    "status": "status",
     "verify": "verification",
-    "commit": "deployment",
+    "verified": "concluding",
+    "commit": "concluding",
+    "leave": "concluding",
+    "undo": "concluding",
+    "state": "concluding",
     "relay": "relay",
 }
 """Operation → module with a function of that name; imported when first asked for, because starting fast counts."""
@@ -84,7 +90,10 @@ class Server:
             self._take(*message)
 
     def close(self) -> None:
-        """End what still runs and remove what is temporary."""
+        """End what still runs and remove what is temporary; the host's lock goes last."""
+        lock = self._cache.lock
+        if lock is not None:
+            lock.mark_ending()
         with self._lock:
             running = list(self._requests.values())
         gather(*[request.end for request, _ in running])
@@ -94,6 +103,8 @@ class Server:
         for upload in self._uploads.values():
             upload.abandon()
         self._cache.close()
+        if lock is not None:
+            lock.release()
 
     def _take(self, frame: Frame, payload: bytes) -> None:
         if "chunk" in frame:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.errors import DsdeployError, HostError, InstallError, TransferError, UsageError, VerifyError
+from orchestrator.errors import (
+    DsdeployError,
+    HostError,
+    InstallError,
+    LockedError,
+    TransferError,
+    UsageError,
+    VerifyError,
+)
 from orchestrator.remote.frames import Frame
 
 _ERRORS: Mapping[str, type[DsdeployError]] = {
@@ -12,6 +20,7 @@ _ERRORS: Mapping[str, type[DsdeployError]] = {
     "transfer": TransferError,
     "install": InstallError,
     "verify": VerifyError,
+    "locked": LockedError,
     "usage": UsageError,
 }
 """The agent's error kinds; any other one is a bug of ours."""

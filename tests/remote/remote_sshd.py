@@ -74,9 +74,16 @@ class Sshd:
 
     def kill_sessions(self) -> None:
         """End every open connection at once, as a crash would."""
+        self._signal_sessions(signal.SIGKILL)
+
+    def freeze_sessions(self) -> None:
+        """Let nothing be heard on any open connection from now on; new ones can be made."""
+        self._signal_sessions(signal.SIGSTOP)
+
+    def _signal_sessions(self, number: signal.Signals) -> None:
         for pid in _descendants(self.process.pid):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
 
     def stop(self) -> None:
         """End the server and its connections."""
