@@ -1,0 +1,1 @@
+"""The controller's memory of its deployments: what was decided survives whatever ends the controller."""
