@@ -100,7 +100,7 @@ def choose_chunks(size_bytes: int, host_count: int, degree: int) -> ChunkSizes:
     """
     depth = max(depth_of(host_count, degree), 1)
     chunk_bytes = _between(_MIN_CHUNK_BYTES, size_bytes * 4 // (100 * depth), _MAX_CHUNK_BYTES)
-    group_bytes = max(_MIN_GROUP_BYTES, size_bytes // _MAX_GROUPS)
+    group_bytes = max(_MIN_GROUP_BYTES, -(-size_bytes // _MAX_GROUPS))
     return ChunkSizes(
         chunk_bytes=chunk_bytes, group_chunks=_between(1, -(-group_bytes // chunk_bytes), _MAX_GROUP_CHUNKS)
     )

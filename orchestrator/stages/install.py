@@ -1,107 +1,90 @@
-"""Stage on every host, then, behind a barrier, activate, verify and commit."""
+"""The steps of a change on every host: stage; then, behind a barrier, activate, verify, commit, or leave as it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from orchestrator.model.codec import to_document
-from orchestrator.model.deployment import DeploymentIdentity, Stamp
+from orchestrator.model.deployment import DeploymentIdentity
 from orchestrator.model.events import Stage
 from orchestrator.model.outcome import Outcomes
-from orchestrator.model.wheels import Artifact
-from orchestrator.ports import Fleet, Parcel, Remote, Reporter
+from orchestrator.model.verification import Verification
+from orchestrator.ports import Fleet, Remote, Reporter
 from orchestrator.stages.answers import read_answer
-from orchestrator.stages.bundle import Bundle
 from orchestrator.stages.on_hosts import on_hosts
+from orchestrator.stages.orders import InstallOrder
+from orchestrator.stages.verify import verify_order
 
 _STAGE_TIMEOUT_S = 120.0
-_ACTIVATE_TIMEOUT_S = 600.0
+_ACTIVATE_TIMEOUT_S = 900.0
 _COMMIT_TIMEOUT_S = 60.0
-_UNPACKED_RATIO = 5
-"""A wheel needs about this many times its size on disk while it is unpacked beside what it replaces."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstallOrder:
-    """What goes into which interpreter of one host."""
-
-    python: str
-    prefix: str
-    """`sys.prefix` of that interpreter: what the stamp is kept under."""
-    artifact: Artifact
-    bundle: Bundle
-
-    def parameters(self) -> dict[str, Any]:
-        """Return the agent's parameters for `stage` and `activate`."""
-        return {
-            "python": self.python,
-            "version": self.artifact.manifest.deepspeed_version,
-            "pip": {"path": self.bundle.pip.path},
-            "wheel": _file(self.bundle.wheel),
-            "dependencies": [_file(parcel) for parcel in self.bundle.dependencies],
-            "need_bytes": self.bundle.size_bytes * _UNPACKED_RATIO,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activated:
-    """What the agent says after pip put the wheel in."""
+    """What a host has, read back file by file; both are None where DeepSpeed is gone."""
 
-    version: str
-    record_sha256: str
-
-
-def stage(orders: Mapping[str, InstallOrder], *, fleet: Fleet, reporter: Reporter) -> Outcomes[None]:
-    """Check on every host that the installation will go through: digests, space, pip's dry run. Changes nothing."""
-
-    def task(remote: Remote) -> None:
-        remote.request("stage", orders[remote.host].parameters(), timeout_s=_STAGE_TIMEOUT_S)
-
-    return on_hosts(Stage.STAGE, list(orders), task, fleet=fleet, reporter=reporter)
+    version: str | None
+    record_sha256: str | None
 
 
-def activate(orders: Mapping[str, InstallOrder], *, fleet: Fleet, reporter: Reporter) -> Outcomes[Activated]:
-    """Put the staged wheel into each host's interpreter."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installer:
+    """One deployment's words to its hosts."""
 
-    def task(remote: Remote) -> Activated:
-        answer = remote.request("activate", orders[remote.host].parameters(), timeout_s=_ACTIVATE_TIMEOUT_S)
-        return read_answer(Activated, answer, remote)
+    identity: DeploymentIdentity
+    orders: Mapping[str, InstallOrder]
+    even_if_busy: bool
+    fleet: Fleet
+    reporter: Reporter
 
-    return on_hosts(Stage.ACTIVATE, list(orders), task, fleet=fleet, reporter=reporter)
+    def stage(self, hosts: Sequence[str]) -> Outcomes[None]:
+        """Check that the installation will go through: digests, space, pip's dry run, who uses it. Changes nothing."""
 
+        def task(remote: Remote) -> None:
+            parameters = {**self._parameters(remote), "even_if_busy": self.even_if_busy}
+            remote.request("stage", parameters, timeout_s=_STAGE_TIMEOUT_S)
 
-def commit(
-    orders: Mapping[str, InstallOrder],
-    activated: Mapping[str, Activated],
-    identity: DeploymentIdentity,
-    *,
-    fleet: Fleet,
-    reporter: Reporter,
-) -> Outcomes[None]:
-    """Write the stamp on every host in `activated`: from now on it counts as deployed."""
+        return on_hosts(Stage.STAGE, hosts, task, fleet=self.fleet, reporter=self.reporter)
 
-    def task(remote: Remote) -> None:
-        stamp = _stamp(orders[remote.host], activated[remote.host], identity)
-        remote.request("commit", {"stamp": to_document(stamp)}, timeout_s=_COMMIT_TIMEOUT_S)
+    def activate(self, hosts: Sequence[str]) -> Outcomes[Activated]:
+        """Keep what each host has, and put in what it is to have."""
 
-    return on_hosts(Stage.COMMIT, list(activated), task, fleet=fleet, reporter=reporter)
+        def task(remote: Remote) -> Activated:
+            answer = remote.request("activate", self._parameters(remote), timeout_s=_ACTIVATE_TIMEOUT_S)
+            return read_answer(Activated, answer, remote)
 
+        return on_hosts(Stage.ACTIVATE, hosts, task, fleet=self.fleet, reporter=self.reporter)
 
-def _stamp(order: InstallOrder, activated: Activated, identity: DeploymentIdentity) -> Stamp:
-    return Stamp(
-        deployment=identity.id,
-        prefix=order.prefix,
-        build_key=order.artifact.manifest.build_key,
-        wheel_sha256=order.artifact.sha256,
-        version=activated.version,
-        record_sha256=activated.record_sha256,
-        torch_version=order.artifact.manifest.signature.torch_version,
-        committed_at=identity.started_at,
-        committed_by=identity.author,
-    )
+    def verify(self, hosts: Sequence[str]) -> Outcomes[Verification | None]:
+        """Load every op; hosts whose ops are good write down that they may be committed. None: nothing to verify."""
 
+        def task(remote: Remote) -> Verification | None:
+            order = self.orders[remote.host].find_verification(remote)
+            found = verify_order(remote, order, self.reporter) if order else None
+            if found is None or found.is_good:
+                self._tell(remote, "verified")
+            return found
 
-def _file(parcel: Parcel) -> dict[str, Any]:
-    return {"path": parcel.path, "sha256": parcel.sha256, "size": parcel.size_bytes}
+        return on_hosts(Stage.VERIFY, hosts, task, fleet=self.fleet, reporter=self.reporter)
+
+    def commit(self, hosts: Sequence[str]) -> Outcomes[None]:
+        """Leave the stamp: from now on it counts as deployed."""
+        return on_hosts(
+            Stage.COMMIT,
+            hosts,
+            lambda remote: self._tell(remote, "commit"),
+            fleet=self.fleet,
+            reporter=self.reporter,
+        )
+
+    def leave(self, hosts: Sequence[str]) -> Outcomes[None]:
+        """Let hosts as they are, neither committed nor undone."""
+        return self.fleet.each(hosts, lambda remote: self._tell(remote, "leave"))
+
+    def _parameters(self, remote: Remote) -> dict[str, object]:
+        return self.orders[remote.host].parameters(self.identity)
+
+    def _tell(self, remote: Remote, operation: str) -> None:
+        words = {"prefix": self.orders[remote.host].prefix, "deployment": self.identity.id}
+        remote.request(operation, words, timeout_s=_COMMIT_TIMEOUT_S)

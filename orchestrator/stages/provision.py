@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult
+from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult, Policy
 from orchestrator.model.plan import HostVerdict, WheelVerdict
 from orchestrator.planning.deployment import check_nothing_is_refused
 from orchestrator.stages.build import BuildPorts, BuildTask, have_wheels
@@ -12,12 +12,17 @@ from orchestrator.stages.deploy import DeployPorts, DeployTask, deploy
 
 
 def provision(
-    identity: DeploymentIdentity, task: BuildTask, *, build_ports: BuildPorts, deploy_ports: DeployPorts
+    identity: DeploymentIdentity,
+    task: BuildTask,
+    policy: Policy,
+    *,
+    build_ports: BuildPorts,
+    deploy_ports: DeployPorts,
 ) -> DeploymentResult:
     """Do what the plan says and return what became of every host.
 
     A signature whose wheel cannot be had ends the run before any host is touched. Raises PlanError, before anything is
-    done, when the plan refuses an op, and StoppedError as `deploy` does.
+    done, when the plan refuses an op, and what `deploy` raises.
     """
     plan = task.plan
     check_nothing_is_refused(plan.wheels)
@@ -28,5 +33,7 @@ def provision(
     failures = tuple(result.outcome for result in results if result.failure)
     if failures or not plan.of_verdict(HostVerdict.INSTALL):
         return DeploymentResult(deployment=identity.id, built=built, failures=failures)
-    order = DeployTask(identity=identity, plan=plan, facts=task.facts, pythons=task.pythons, artifacts=artifacts)
-    return replace(deploy(order, deploy_ports), built=built)
+    deployment = DeployTask(
+        identity=identity, plan=plan, facts=task.facts, pythons=task.pythons, artifacts=artifacts, policy=policy
+    )
+    return replace(deploy(deployment, deploy_ports), built=built)

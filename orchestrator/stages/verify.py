@@ -65,30 +65,24 @@ class VerifyOrder:
         }
 
 
-def verify(orders: Mapping[str, VerifyOrder], *, fleet: Fleet, reporter: Reporter) -> Outcomes[Verification]:
-    """Return what each host's ops did; an op that fails is in the value, not a failure of the host."""
-    return on_hosts(
-        Stage.VERIFY,
-        list(orders),
-        lambda remote: _verify(remote, orders[remote.host], reporter),
-        fleet=fleet,
-        reporter=reporter,
-    )
-
-
 def verify_installed(
     hosts: Sequence[Host], *, python: str | None, fleet: Fleet, reporter: Reporter
 ) -> Outcomes[Verification]:
-    """Return what the ops of each host's installed DeepSpeed do, whoever installed it."""
+    """Return what the ops of each host's installed DeepSpeed do, whoever installed it.
+
+    An op that fails is in the value, not a failure of the host.
+    """
     pythons = {host.name: target_python(host, python) for host in hosts}
 
     def task(remote: Remote) -> Verification:
-        return _verify(remote, _installed_order(remote, pythons[remote.host]), reporter)
+        return verify_order(remote, _ops_of_installed(remote, pythons[remote.host]), reporter)
 
     return on_hosts(Stage.VERIFY, list(pythons), task, fleet=fleet, reporter=reporter)
 
 
-def _verify(remote: Remote, order: VerifyOrder, reporter: Reporter) -> Verification:
+def verify_order(remote: Remote, order: VerifyOrder, reporter: Reporter) -> Verification:
+    """Return what one host's ops did. Raises VerifyError when another DeepSpeed is installed there."""
+
     def tell(event: Mapping[str, Any]) -> None:
         reporter.emit(HostProgress(stage=Stage.VERIFY, host=remote.host, text=str(event.get("op", ""))))
 
@@ -97,17 +91,23 @@ def _verify(remote: Remote, order: VerifyOrder, reporter: Reporter) -> Verificat
     return read_answer(Verification, answer, remote)
 
 
-def _installed_order(remote: Remote, python: str) -> VerifyOrder:
-    """Return what the installed DeepSpeed says of itself: its manifest, else DeepSpeed's own record."""
+def find_installed_order(remote: Remote, python: str) -> VerifyOrder | None:
+    """Return what an installed DeepSpeed says of itself: its manifest, else its own record; None without DeepSpeed."""
     interpreter = read_facts(remote, python).interpreter
     if interpreter is None or interpreter.deepspeed is None:
-        raise VerifyError(f"{remote.host}: DeepSpeed is not installed in {python}", hint="dsdeploy provision")
+        return None
     installed = interpreter.deepspeed
     manifest = _installed_manifest(remote, installed)
-    order = VerifyOrder.of_manifest(manifest, python) if manifest else _recorded_order(installed, python)
+    return VerifyOrder.of_manifest(manifest, python) if manifest else _recorded_order(installed, python)
+
+
+def _ops_of_installed(remote: Remote, python: str) -> VerifyOrder:
+    order = find_installed_order(remote, python)
+    if order is None:
+        raise VerifyError(f"{remote.host}: DeepSpeed is not installed in {python}", hint="dsdeploy provision")
     if not order.ops:
         raise VerifyError(
-            f"{remote.host}: DeepSpeed {installed.version} in {python} has no prebuilt op: each is compiled when used",
+            f"{remote.host}: DeepSpeed {order.version} in {python} has no prebuilt op: each is compiled when used",
             hint="dsdeploy provision installs one whose ops are built",
         )
     return order

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,17 +11,19 @@ from fakes.carrier import FakeCarrier
 from fakes.fleet import FakeFleet
 from fakes.hosts import make_facts
 from fakes.index import FakeIndex
+from fakes.journal import MemoryJournal
 from fakes.op_cache import MemoryHistory, MemoryOpCache
 from fakes.reporter import FakeReporter
 from fakes.store import MemoryStore
 from fakes.wheels import make_manifest, make_wheel
 
-from orchestrator.model.deployment import DeploymentIdentity
+from orchestrator.model.deployment import DeploymentIdentity, Policy
 from orchestrator.model.facts import Facts
 from orchestrator.model.plan import DeployPlan, HostPlan, HostVerdict, WheelPlan, WheelVerdict
 from orchestrator.model.recipe import Recipe, Source, SourceKind
 from orchestrator.model.wheels import Artifact, BuildKey
 from orchestrator.stages.build import BuildFolders, BuildPorts, BuildTask
+from orchestrator.stages.change import ChangePorts
 from orchestrator.stages.deploy import DeployPorts, DeployTask
 
 RECIPE = Recipe(name="cpu-training", source=Source(kind=SourceKind.VERSION, value="0.19.8"))
@@ -61,6 +64,10 @@ class World:
     plan: DeployPlan
     fleet: FakeFleet
     index: FakeIndex
+    heals: bool = True
+    """Whether what went wrong on hosts is over when recovery connects anew."""
+    policy: Policy = field(default_factory=Policy)
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
     reporter: FakeReporter = field(default_factory=FakeReporter)
 
     @property
@@ -75,17 +82,29 @@ class World:
             facts=self.facts,
             pythons=self.pythons,
             artifacts={artifact.manifest.build_key: artifact for artifact in self.store.all()},
+            policy=self.policy,
         )
 
     @property
     def deploy_ports(self) -> DeployPorts:
-        return DeployPorts(
+        return DeployPorts(store=self.store, index=self.index, change=self.change_ports)
+
+    @property
+    def change_ports(self) -> ChangePorts:
+        return ChangePorts(
             fleet=self.fleet,
+            reopen=self._reopen,
             carrier=FakeCarrier(),
-            store=self.store,
-            index=self.index,
+            journal=self.journal,
             reporter=self.reporter,
+            now=lambda: "2026-01-02T03:05:00+00:00",
+            pause=lambda _: None,
         )
+
+    def _reopen(self) -> AbstractContextManager[FakeFleet]:
+        for remote in self.fleet.remotes.values() if self.heals else ():
+            remote.errors.clear()
+        return nullcontext(self.fleet)
 
     @property
     def build_task(self) -> BuildTask:

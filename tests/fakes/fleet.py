@@ -76,6 +76,10 @@ class FakeRemote:
         self.facts = facts
         self.files: dict[str, bytes] = {}
         self.stamp: dict[str, Any] | None = None
+        self.pending: dict[str, Any] | None = None
+        """The deployment that is under way here, with the stamp that would be committed."""
+        self.committed: str | None = None
+        self.is_held = False
         self.parameters: dict[str, dict[str, Any]] = {}
         """Operation → what was last asked with it."""
         self.errors: dict[str, BaseException] = {}
@@ -103,9 +107,13 @@ class FakeRemote:
         operations: dict[str, Callable[[Mapping[str, Any]], Any]] = {
             "facts": self._describe,
             "has": self._compare,
+            "state": self._state,
             "stage": self._stage,
             "activate": self._activate,
+            "verified": self._verified,
             "commit": self._commit,
+            "leave": self._leave,
+            "undo": self._undo,
         }
         return operations[operation](parameters)
 
@@ -117,7 +125,9 @@ class FakeRemote:
         on_event: Callable[[Mapping[str, Any]], None],
         on_end: Callable[[Any | DsdeployError], None],
     ) -> FakeConversation:
-        """Say all that `request` would, and end, before returning."""
+        """Say all that `request` would, and end, before returning; a lock is held until it is released."""
+        if operation == "hold":
+            return self._hold(on_event, on_end)
         try:
             result = self.request(operation, parameters, on_event=on_event)
         except DsdeployError as error:
@@ -167,15 +177,66 @@ class FakeRemote:
     def _compare(self, parameters: Mapping[str, Any]) -> Any:
         return {"missing": [file["path"] for file in parameters["files"] if not self._has(file)]}
 
+    def _hold(
+        self, on_event: Callable[[Mapping[str, Any]], None], on_end: Callable[[Any | DsdeployError], None]
+    ) -> FakeConversation:
+        try:
+            self._note("hold")
+        except DsdeployError as error:
+            on_end(error)
+            return FakeConversation()
+        self.is_held = True
+        on_event({"event": "held", "note": None})
+        return FakeLock(self, on_end)
+
+    def _state(self, _parameters: Mapping[str, Any]) -> Any:
+        words = ("deployment", "state", "prefix", "author", "since", "before", "after")
+        pending = self.pending and {word: self.pending[word] for word in words}
+        ledger = {"prefix": "/opt/venv", "stamp": self.stamp, "pending": pending, "committed": self.committed}
+        return [ledger] if pending or self.committed else []
+
     def _stage(self, parameters: Mapping[str, Any]) -> Any:
+        assert self.is_held
         return {"changes": [f"deepspeed-{parameters['version']}"]}
 
     def _activate(self, parameters: Mapping[str, Any]) -> Any:
-        return {"version": parameters["version"], "record_sha256": "c" * 64, "location": "/opt/venv", "pip": []}
+        assert self.is_held
+        assert self.pending is None
+        self.pending = {
+            "deployment": parameters["deployment"],
+            "state": "activated",
+            "prefix": "/opt/venv",
+            "author": parameters["author"],
+            "since": "2026-01-02T03:04:05+00:00",
+            "before": None,
+            "after": parameters["version"],
+            "stamp": parameters["stamp"] and {**parameters["stamp"], "record_sha256": "c" * 64},
+        }
+        return {"version": parameters["version"], "record_sha256": "c" * 64}
+
+    def _verified(self, parameters: Mapping[str, Any]) -> Any:
+        assert self.pending is not None
+        assert self.pending["deployment"] == parameters["deployment"]
+        self.pending["state"] = "verified"
+        return {}
 
     def _commit(self, parameters: Mapping[str, Any]) -> Any:
-        self.stamp = parameters["stamp"]
+        assert self.is_held
+        if self.committed != parameters["deployment"]:
+            assert self.pending is not None
+            assert self.pending["state"] == "verified"
+            self.stamp, self.committed, self.pending = self.pending["stamp"], parameters["deployment"], None
         return {}
+
+    def _leave(self, _parameters: Mapping[str, Any]) -> Any:
+        assert self.is_held
+        self.pending = self.stamp = None
+        return {}
+
+    def _undo(self, _parameters: Mapping[str, Any]) -> Any:
+        assert self.is_held
+        self.pending = None
+        return self._state({})
 
     def _has(self, file: Mapping[str, str]) -> bool:
         content = self.files.get(file["path"])
@@ -199,3 +260,20 @@ class FakeConversation:
 
     def cancel(self) -> None:
         pass
+
+
+class FakeLock(FakeConversation):
+    """One that goes on until the lock is released."""
+
+    def __init__(self, remote: FakeRemote, on_end: Callable[[Any | DsdeployError], None]) -> None:
+        self._remote = remote
+        self._on_end = on_end
+
+    def tell(self, message: Mapping[str, Any], payload: bytes = b"") -> None:  # noqa: ARG002 - it needs none
+        if message["do"] == "release":
+            self.cancel()
+
+    def cancel(self) -> None:
+        if self._remote.is_held:
+            self._remote.is_held = False
+            self._on_end({})

@@ -221,6 +221,7 @@ def test_pieces_keep_within_their_bounds(size_bytes: int, host_count: int, degre
     assert 1 <= sizes.group_chunks <= 1024
 
 
+@example(size_bytes=2**31 + 1, host_count=0, degree=0)
 @given(st.integers(0, 10**11), st.integers(0, 10_000), DEGREES)
 def test_one_file_has_a_thousand_groups_at_most(size_bytes: int, host_count: int, degree: int) -> None:
     sizes = choose_chunks(size_bytes, host_count, degree)

@@ -42,7 +42,9 @@ def plan(fleet: FakeFleet, hosts: list[Host], recipe: Recipe = RECIPE, *, python
 
 
 def run(world: World) -> DeploymentResult:
-    return provision(IDENTITY, world.build_task, build_ports=world.build_ports, deploy_ports=world.deploy_ports)
+    return provision(
+        IDENTITY, world.build_task, world.policy, build_ports=world.build_ports, deploy_ports=world.deploy_ports
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_a_wheel_that_cannot_be_had_ends_the_run_before_any_host_is_asked(tmp_pa
     world.store = MemoryStore(world.folder / "empty")
     result = run(world)
     assert [outcome.host for outcome in result.failures] == [world.artifact.manifest.signature.label]
-    assert (result.exit_code, result.committed, result.changed) == (ExitCode.TRANSFER, (), ())
+    assert (result.exit_code, result.ends) == (ExitCode.TRANSFER, {})
     assert world.fleet.requests == []
 
 
