@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .deployment import load_stamp
+from .drift import MOST_NAMED, find_edits
 from .errors import AgentError
 from .facts_cuda import find_nvcc, include_folders, library_folders
 from .facts_gpus import find_gpus
@@ -12,13 +12,14 @@ from .facts_system import describe_system
 from .facts_tools import find_ccache, find_compilers, find_ninja, has_dev_link, has_header, has_runtime
 from .gathering import gather
 from .interpreter import describe_interpreter
+from .ledger import Ledger
+from .shared_folder import folder_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from .cache import Cache
-    from .processes import Children
     from .request import Request
 
 
@@ -26,15 +27,15 @@ def facts(request: Request) -> dict[str, Any]:
     """Return this host's facts; `python` is the target interpreter's path or name. A missing tool is a fact."""
     python = request.value("python", str)
     children = request.children
-    found, gpus, nvcc, compilers, ninja, ccache = gather(
-        lambda: _try_interpreter(python, children),
+    inside, gpus, nvcc, compilers, ninja, ccache = gather(
+        lambda: _look_inside(python, request),
         lambda: find_gpus(children),
         lambda: find_nvcc(children),
         lambda: find_compilers(children),
         lambda: find_ninja(children, beside=os.path.dirname(os.path.expanduser(python))),
         lambda: find_ccache(children),
     )
-    interpreter, interpreter_error = found
+    interpreter = inside["interpreter"]
     notes = [*gpus.notes, *_notes(request.cache, interpreter, gpus.accelerator)]
     return {
         "system": describe_system(),
@@ -48,19 +49,26 @@ def facts(request: Request) -> dict[str, Any]:
         "ccache": ccache,
         **_libraries(nvcc.cuda_home, interpreter),
         "disks": _disks(request.cache, interpreter),
-        "interpreter": interpreter,
-        "interpreter_error": interpreter_error,
-        "stamp": interpreter and load_stamp(request.cache, interpreter["prefix"]),
+        **inside,
         "cached_wheels": request.cache.wheels(),
         "notes": notes,
     }
 
 
-def _try_interpreter(python: str, children: Children) -> tuple[dict[str, Any] | None, str | None]:
+def _look_inside(python: str, request: Request) -> dict[str, Any]:
+    """Return what concerns the target interpreter: itself, what was deployed into it, and what was edited since."""
     try:
-        return describe_interpreter(python, children), None
+        interpreter = describe_interpreter(python, request.children)
     except AgentError as error:
-        return None, error.message
+        return {"interpreter": None, "interpreter_error": error.message}
+    ledger = Ledger.load(request.cache, interpreter["prefix"])
+    noted = ledger.document()
+    return {
+        "interpreter": interpreter,
+        "interpreter_error": None,
+        **{name: noted[name] for name in ("stamp", "pending", "kept", "committed")},
+        "edited_files": find_edits(interpreter, ledger.stamp)[:MOST_NAMED],
+    }
 
 
 def _libraries(cuda_home: str | None, interpreter: dict[str, Any] | None) -> dict[str, bool]:
@@ -92,7 +100,8 @@ def _disks(cache: Cache, interpreter: dict[str, Any] | None) -> list[dict[str, A
         _disk("tmp", os.environ.get("TMPDIR") or "/tmp"),  # noqa: S108 - its free space is read, nothing is written
     ]
     if interpreter is not None:
-        disks.insert(1, _disk("site-packages", interpreter["platlib"]))
+        platlib = interpreter["platlib"]
+        disks.insert(1, _disk("site-packages", platlib, filesystem_id=folder_id(platlib, cache)))
     return [disk for disk in disks if disk is not None]
 
 

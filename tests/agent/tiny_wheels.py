@@ -65,7 +65,7 @@ def wheel(name: str, version: str, files: Mapping[str, str], *, requires: tuple[
     contents = {path: text.encode() for path, text in files.items()}
     contents[f"{folder}/METADATA"] = ("\n".join(metadata) + "\n").encode()
     contents[f"{folder}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    record = [f"{path},sha256={_digest(content)},{len(content)}" for path, content in contents.items()]
+    record = [record_line(path, content) for path, content in contents.items()]
     contents[f"{folder}/RECORD"] = "\n".join([*record, f"{folder}/RECORD,,", ""]).encode()
     return zipped(contents)
 
@@ -84,6 +84,11 @@ def zipped(contents: Mapping[str, bytes]) -> bytes:
         for path, content in contents.items():
             archive.writestr(path, content)
     return buffer.getvalue()
+
+
+def record_line(path: str, content: bytes) -> str:
+    """Return a file's line in RECORD."""
+    return f"{path},sha256={_digest(content)},{len(content)}"
 
 
 def _digest(content: bytes) -> str:
