@@ -22,6 +22,7 @@ FLOOR = {
     "build": 4,
     "fanout": 4,
     "index": 4,
+    "journal": 4,
     "remote": 4,
     "store": 4,
     "audit": 4,

@@ -22,8 +22,12 @@ class Answer:
     """Told on standard error, equal ones once."""
     otherwise: ExitCode = ExitCode.DONE
     """The exit code when nothing failed."""
+    decided: ExitCode | None = None
+    """The exit code where it is not for the failures to say."""
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code that the worst failure asks for."""
+        """The exit code that was decided, or that the worst failure asks for."""
+        if self.decided is not None:
+            return self.decided
         return worst_exit_code(outcome.failure for outcome in self.failures if outcome.failure) or self.otherwise

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from orchestrator.build.toolchains.installed import InstalledToolchains
 from orchestrator.build.toolchains.wheels import WheelToolchains
+from orchestrator.cli.changing import make_change_ports
 from orchestrator.cli.options import Building
 from orchestrator.cli.wiring import Run
 from orchestrator.config.ops import load_op_catalogue
 from orchestrator.model.building import WheelResult
-from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult
+from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult, Policy
 from orchestrator.model.events import LogLine, Note
 from orchestrator.model.toolchain import ToolchainKind
 from orchestrator.ports import ToolchainProvider
@@ -29,21 +30,17 @@ def build_wheels(run: Run, planned: Planned, building: Building) -> tuple[WheelR
         return have_wheels(_task(run, planned, building), _build_ports(run))
 
 
-def carry_out(run: Run, planned: Planned, building: Building, identity: DeploymentIdentity) -> DeploymentResult:
+def carry_out(
+    run: Run, planned: Planned, building: Building, identity: DeploymentIdentity, policy: Policy
+) -> DeploymentResult:
     """Have every wheel of a plan, and deploy."""
-    deploy_ports = DeployPorts(
-        fleet=run.fleet,
-        carrier=run.carrier,
-        store=run.store,
-        index=run.index,
-        reporter=run.progress,
-    )
     with run.progress:
         return provision(
             identity,
             _task(run, planned, building),
+            policy,
             build_ports=_build_ports(run),
-            deploy_ports=deploy_ports,
+            deploy_ports=DeployPorts(store=run.store, index=run.index, change=make_change_ports(run)),
         )
 
 

@@ -10,6 +10,8 @@ import typer
 from typer.exceptions import TyperException
 
 from orchestrator.cli.answer import Answer
+from orchestrator.cli.signals import stopped_by_signals
+from orchestrator.cli.standard_error import lasting_standard_error
 from orchestrator.errors import DsdeployError, ExitCode, StoppedError, UsageError
 from orchestrator.report.wording import clean
 
@@ -17,9 +19,14 @@ from orchestrator.report.wording import clean
 def run_at_the_edge(command: Callable[[Sequence[str]], object], arguments: Sequence[str]) -> ExitCode:
     """Run the command line, print its answer, and return its exit code; only our own bugs show a traceback.
 
-    With `--json` among the words there is one document on standard output, whatever happens.
+    With `--json` among the words there is one document on standard output, whatever happens. SIGTERM and SIGHUP stop
+    the command as Ctrl-C does; nothing stops it because its terminal died, when SIGHUP is ignored.
     """
-    as_json = "--json" in arguments  # the words may not even parse
+    with lasting_standard_error(), stopped_by_signals():
+        return _run(command, arguments, as_json="--json" in arguments)  # the words may not even parse
+
+
+def _run(command: Callable[[Sequence[str]], object], arguments: Sequence[str], *, as_json: bool) -> ExitCode:
     try:
         return _finish(command(arguments), as_json=as_json)
     except DsdeployError as error:

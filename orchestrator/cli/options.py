@@ -117,6 +117,43 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Safety:
+    """How hosts are changed, and what a failure among them means for the others."""
+
+    on_failure: Annotated[
+        str,
+        typer.Option(
+            metavar="POLICY",
+            help="When a host fails: all hosts go back (rollback), that one alone does (drop-host, with "
+            "--max-failures), or none does, so that it can be looked at (keep).",
+        ),
+    ] = "rollback"
+    max_failures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|P%",
+            help="With drop-host: how many hosts may fail, or which share of those to change (rounded down). "
+            "One more, and all go back.",
+        ),
+    ] = None
+    canary: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            show_default=False,
+            help="Take N hosts all the way through verify before any other host is touched. Default: none.",
+        ),
+    ] = 0
+    batch: Annotated[
+        int | None, typer.Option(metavar="N", help="Change N hosts at a time. Default: all of them at once.")
+    ] = None
+    even_if_busy: Annotated[
+        bool,
+        typer.Option("--even-if-busy", help="Go on where processes have the installed DeepSpeed's libraries open."),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
     """How to answer."""
 

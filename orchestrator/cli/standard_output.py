@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -15,9 +16,11 @@ def write_document(document: Mapping[str, Any]) -> None:
 
 
 def write(say: Callable[[], object]) -> None:
-    """Do what writes; a reader that went away (`| head`) does not change how the run ends."""
+    """Do what writes; a reader that went away (`| head`, a dying terminal) does not change how the run ends."""
     try:
         say()
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and error.errno != errno.EIO:
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python's last flush goes too

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 
 from orchestrator.cli.options import Distribution, Output, Targets
@@ -17,7 +17,7 @@ from orchestrator.model.facts import Facts
 from orchestrator.model.fanout import FanOutSettings
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Outcomes
-from orchestrator.ports import Carrier, Fleet, PackageIndex, Remote, Store
+from orchestrator.ports import Carrier, Fleet, Journal, PackageIndex, Remote, Store
 from orchestrator.remote.dial import DialSettings
 from orchestrator.remote.fleet import SshFleet
 from orchestrator.remote.local import open_local
@@ -33,6 +33,7 @@ class Run:
         self, targets: Targets, output: Output, stack: ExitStack, distribution: Distribution | None = None
     ) -> None:
         self._stack = stack
+        self._connections = stack.enter_context(ExitStack())
         self.targets = targets
         self.progress = ConsoleReporter(
             ErrorConsole(),
@@ -54,10 +55,15 @@ class Run:
     @cached_property
     def fleet(self) -> Fleet:
         """The hosts, connected to at first use."""
-        settings = DialSettings(
-            ssh_config=self.targets.ssh_config, accept_new_host_keys=self.targets.accept_new_host_keys
-        )
-        return self._stack.enter_context(SshFleet(self.hosts, settings=settings))
+        return self._connections.enter_context(self._make_fleet())
+
+    def reopen_fleet(self) -> AbstractContextManager[Fleet]:
+        """Return the same hosts over fresh connections, made at first use and closed at the end of its `with` block.
+
+        Those of `fleet` are closed for good, whatever state they are in: their agents end, with all that still runs.
+        """
+        self._connections.close()
+        return self._make_fleet()
 
     @cached_property
     def carrier(self) -> Carrier:
@@ -70,6 +76,13 @@ class Run:
     def store(self) -> Store:
         """This user's store of wheels."""
         return open_store(lambda text: self.progress.emit(Note(text=text)))
+
+    @cached_property
+    def journal(self) -> Journal:
+        """What this user has deployed."""
+        from orchestrator.cli.user_journal import open_journal  # not for a run that changes nothing
+
+        return open_journal(lambda text: self.progress.emit(Note(text=text)))
 
     @cached_property
     def index(self) -> PackageIndex:
@@ -106,6 +119,12 @@ class Run:
         """Return host → target interpreter."""
         python = self.targets.python or recipe_python
         return {host.name: target_python(host, python) for host in self.hosts}
+
+    def _make_fleet(self) -> SshFleet:
+        settings = DialSettings(
+            ssh_config=self.targets.ssh_config, accept_new_host_keys=self.targets.accept_new_host_keys
+        )
+        return SshFleet(self.hosts, settings=settings)
 
     def _fan_out(self, distribution: Distribution) -> FanOutSettings:
         from orchestrator.cli.distributing import make_fan_out_settings  # not for a command that brings nothing

@@ -11,13 +11,16 @@ from typing import Any
 from orchestrator.errors import DsdeployError
 from orchestrator.model.building import WheelResult
 from orchestrator.model.codec import to_document
-from orchestrator.model.deployment import DeploymentResult
+from orchestrator.model.deployment import DeploymentResult, HostEnd
 from orchestrator.model.facts import Facts
 from orchestrator.model.fanout import FanOutReport
+from orchestrator.model.history import DeploymentRecord, RollbackPlan
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Outcome, Outcomes, worst_exit_code
 from orchestrator.model.plan import DeployPlan
 from orchestrator.model.recipe import Recipe
+from orchestrator.model.recovery import Recovered
+from orchestrator.model.status import ClusterStatus
 from orchestrator.model.verification import Verification
 from orchestrator.model.wheels import Artifact
 from orchestrator.planning.differences import differences
@@ -67,6 +70,10 @@ def provision_document(plan: DeployPlan, result: DeploymentResult, elapsed_s: fl
     `fan_out` is null when no file had to go anywhere. In it `ideal_s` is how long one copy takes at the best rate that
     was seen and `ratio` what was needed against that, both null when nothing was sent; the topology's `parents` say
     from whom each host took in the end, null being the controller.
+
+    `ends` says which distribution each host that was to change has now: `new` (committed), `old` (as before, byte for
+    byte), `left` (the new one, uncommitted, for `--on-failure keep`) or `unknown` (until `dsdeploy recover`).
+    `committed` lists the new ones, `changed` those left or unknown; `interrupted`: whether somebody stopped the run.
     """
     return {
         "schema": "dsdeploy.provision/1",
@@ -78,8 +85,10 @@ def provision_document(plan: DeployPlan, result: DeploymentResult, elapsed_s: fl
         "deliveries": to_document(result.deliveries),
         "fan_out": _fan_out(result.fan_out),
         "verifications": {host: _verification(each) for host, each in result.verifications.items()},
+        "ends": to_document(result.ends),
         "committed": list(result.committed),
-        "changed": list(result.changed),
+        "changed": [host for host, end in result.ends.items() if end in (HostEnd.LEFT, HostEnd.UNKNOWN)],
+        "interrupted": result.interrupted,
         "failures": _failures(result.failures),
     }
 
@@ -140,6 +149,63 @@ def error_document(error: DsdeployError) -> Document:
             "exit_code": error.exit_code.value,
         },
     }
+
+
+def rollback_document(plan: RollbackPlan, result: DeploymentResult, elapsed_s: float) -> Document:
+    """Return `dsdeploy.rollback/1`: the plan, and what became of it on every host.
+
+    `deployment` is the rollback's own id, for it can be rolled back itself; `ends`, `committed` and `interrupted` mean
+    what they mean in `dsdeploy.provision/1`.
+    """
+    return {
+        "schema": "dsdeploy.rollback/1",
+        "deployment": result.deployment,
+        "exit_code": result.exit_code.value,
+        "elapsed_s": elapsed_s,
+        "plan": to_document(plan),
+        "verifications": {host: _verification(each) for host, each in result.verifications.items()},
+        "ends": to_document(result.ends),
+        "committed": list(result.committed),
+        "interrupted": result.interrupted,
+        "failures": _failures(result.failures),
+    }
+
+
+def history_document(records: Sequence[DeploymentRecord], *, has_older: bool = False) -> Document:
+    """Return `dsdeploy.history/1`: deployments, newest first; `has_older` when the journal knows more than are told.
+
+    A host's `end` is as in `dsdeploy.provision/1`, and null while nothing is known of it; `is_over` says whether every
+    host is known to be in one of its two states.
+    """
+    deployments = [{**to_document(record), "is_over": record.is_over} for record in records]
+    return {"schema": "dsdeploy.history/1", "deployments": deployments, "has_older": has_older}
+
+
+def status_document(status: ClusterStatus) -> Document:
+    """Return `dsdeploy.status/1`: each host's state, and what differs from the last deployment to it.
+
+    A `state` is `same`, `drifted`, `pending`, `new`, `gone`, `never-deployed` or `unknown`; `failures` say why.
+    A drift's `kind` is `deepspeed`, `files`, `torch`, `gpus`, `driver` or `deployment`.
+    """
+    return {
+        "schema": "dsdeploy.status/1",
+        "exit_code": status.exit_code.value,
+        "deployment": status.deployment,
+        "hosts": to_document(status.hosts),
+        "failures": _failures(status.failures),
+    }
+
+
+def recover_document(recovered: Recovered) -> Document:
+    """Return `dsdeploy.recover/1`: what was pending on each host that could be asked, and which end it came to."""
+    hosts = {
+        host: [
+            {**to_document(step), "end": recovered.end_of(host, step.pending.deployment).value}
+            for step in recovered.steps.get(host, ())
+        ]
+        for host in recovered.ledgers
+    }
+    return {"schema": "dsdeploy.recover/1", "hosts": hosts, "failures": _failures(recovered.failures)}
 
 
 def _fan_out(report: FanOutReport | None) -> Document | None:

@@ -30,6 +30,8 @@ V = TypeVar("V")
 _RATE_WINDOW_S = 5.0
 """What a rate looks back on: long enough to be calm, short enough to forget hosts that have ended."""
 _READ_EVERY_S = 0.5
+_AFTER_ALL_OTHERS = {Stage.LOCK, Stage.RECOVER}
+"""Never beside another stage: one that has not ended when these begin was cut off, by Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,8 @@ def fold(progress: Progress, event: Event, now_s: float) -> Progress:
     match event:
         case StageStarted():
             started = StageProgress(stage=event.stage, total=event.total, started_s=now_s)
-            return Progress(stages={**_without(progress.stages, event.stage), event.stage: started})
+            before = _ended(progress.stages) if event.stage in _AFTER_ALL_OTHERS else progress.stages
+            return Progress(stages={**_without(before, event.stage), event.stage: started})
         case HostProgress():
             return fold_works(progress, [event], now_s)
         case StageFinished():
@@ -238,6 +241,10 @@ def _stage(progress: Progress, stage: Stage, now_s: float) -> StageProgress:
 
 def _with_stage(progress: Progress, stage: StageProgress) -> Progress:
     return Progress(stages={**progress.stages, stage.stage: stage})
+
+
+def _ended(stages: Mapping[Stage, StageProgress]) -> dict[Stage, StageProgress]:
+    return {name: stage for name, stage in stages.items() if stage.elapsed_s is not None}
 
 
 def _without(items: Mapping[K, V], key: K) -> dict[K, V]:

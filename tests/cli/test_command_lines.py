@@ -7,13 +7,27 @@ from typing import Annotated, Any
 import pytest
 import typer
 
-from orchestrator.cli.main import app, main
+from orchestrator.cli.application import app
+from orchestrator.cli.main import main
 from orchestrator.cli.options import Building, Distribution, Output, Targets, Wanted, spread
 
 Capture = pytest.CaptureFixture[str]
 
+ON_HOSTS = [
+    "hosts",
+    "probe",
+    "plan",
+    "build",
+    "push",
+    "verify",
+    "provision",
+    "status",
+    "rollback",
+    "history",
+    "recover",
+]
 COMMANDS = [
-    *((name,) for name in ("hosts", "probe", "plan", "build", "push", "verify", "provision")),
+    *((name,) for name in ON_HOSTS),
     *(("store", name) for name in ("list", "show", "verify", "remove")),
     *(("recipe", name) for name in ("list", "show", "check")),
 ]
@@ -48,7 +62,7 @@ def options_in(text: str) -> Iterator[str]:
 def test_the_commands_are_those_of_the_manual(capsys: Capture) -> None:
     lines = help_of(capsys=capsys).partition("Commands:\n")[2].splitlines()
     names = [line.split()[0] for line in lines]
-    assert names == ["hosts", "probe", "plan", "build", "push", "verify", "provision", "store", "recipe"]
+    assert names == [*ON_HOSTS, "store", "recipe"]
 
 
 @pytest.mark.parametrize("group", [(), ("store",), ("recipe",)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from orchestrator.cli.timings_file import write_timings
 from orchestrator.cli.wiring import Run
 from orchestrator.errors import ExitCode, HostError, PlanError, UsageError
 from orchestrator.model.building import WheelResult, WheelState
+from orchestrator.model.deployment import Policy
 from orchestrator.model.facts import Facts
 from orchestrator.model.plan import HostVerdict, WheelVerdict
 from orchestrator.model.recipe import BuildStrategy
@@ -34,6 +35,7 @@ from orchestrator.model.wheels import Manifest
 from orchestrator.stages.plan import Planned
 
 WANTED = Wanted(recipe="cpu-training")
+POLICY = Policy()
 HOSTS = ("worker-0", "worker-1")
 
 Capture = pytest.CaptureFixture[str]
@@ -58,6 +60,7 @@ def make_run(tmp_path: Path, stack: ExitStack, *, facts: Facts | None = None, **
     fleet = FakeFleet(dict.fromkeys((*HOSTS, "extra"), facts or make_facts()))
     (tmp_path / "index").mkdir(exist_ok=True)
     run.fleet, run.index, run.carrier = fleet, FakeIndex(tmp_path / "index"), FakeCarrier()
+    run.reopen_fleet = lambda: nullcontext(fleet)  # type: ignore[method-assign]
     return run, fleet
 
 
@@ -114,7 +117,7 @@ def test_a_push_takes_the_wheel_of_the_store_and_a_forced_one_installs_it_again(
 ) -> None:
     run, fleet = make_run(tmp_path, stack)
     stock(run, tmp_path)
-    answer = deploy(run, plan_without_building(run, WANTED), Building(), is_confirmed=True)
+    answer = deploy(run, plan_without_building(run, WANTED), Building(), POLICY, is_confirmed=True)
     assert answer.exit_code is ExitCode.DONE
     remember(fleet)
     assert verdicts(plan_without_building(run, WANTED)) == [HostVerdict.KEEP] * 2
@@ -135,11 +138,11 @@ def remember(fleet: FakeFleet) -> None:
 def test_a_second_run_keeps_all_hosts_and_asks_for_facts_only(tmp_path: Path, stack: ExitStack) -> None:
     run, fleet = make_run(tmp_path, stack)
     stock(run, tmp_path)
-    first = deploy(run, plan_hosts(run, WANTED, Building()), Building(), is_confirmed=True)
+    first = deploy(run, plan_hosts(run, WANTED, Building()), Building(), POLICY, is_confirmed=True)
     assert first.document()["committed"] == list(HOSTS)
     remember(fleet)
     fleet.requests.clear()
-    second = deploy(run, plan_hosts(run, WANTED, Building()), Building(), is_confirmed=False)
+    second = deploy(run, plan_hosts(run, WANTED, Building()), Building(), POLICY, is_confirmed=False)
     document = second.document()
     assert (second.exit_code, document["committed"], document["exit_code"]) == (ExitCode.DONE, [], 0)
     assert fleet.requests == [(host, "facts") for host in HOSTS]
@@ -151,7 +154,7 @@ def test_a_host_that_cannot_be_reached_is_in_the_document_and_in_the_exit_code(
 ) -> None:
     run, fleet = make_run(tmp_path, stack)
     fleet.unreachable = HOSTS
-    answer = deploy(run, plan_hosts(run, WANTED, Building()), Building(), is_confirmed=False)
+    answer = deploy(run, plan_hosts(run, WANTED, Building()), Building(), POLICY, is_confirmed=False)
     assert answer.exit_code is ExitCode.HOST
     document = answer.document()
     assert document["exit_code"] == 3
@@ -165,7 +168,7 @@ def test_a_wheel_file_goes_to_the_hosts_that_it_fits_and_no_others(tmp_path: Pat
     planned = plan_wheel_file(run, path, force=False)
     assert verdicts(planned) == [HostVerdict.INSTALL, HostVerdict.REJECT]
     assert "aarch64" in planned.plan.hosts[1].reason
-    answer = deploy(run, planned, Building(), is_confirmed=True)
+    answer = deploy(run, planned, Building(), POLICY, is_confirmed=True)
     assert (answer.exit_code, answer.document()["committed"]) == (ExitCode.PLAN, ["worker-0"])
 
 
@@ -220,7 +223,7 @@ def test_a_saved_plan_is_carried_out_as_it_is(tmp_path: Path, stack: ExitStack) 
     planned = plan_saved(other, tmp_path / "plan.json")
     assert verdicts(planned) == [HostVerdict.INSTALL] * 2
     assert planned.rejections == ()
-    answer = deploy(other, planned, Building(), is_confirmed=True)
+    answer = deploy(other, planned, Building(), POLICY, is_confirmed=True)
     assert answer.document()["committed"] == list(HOSTS)
 
 
@@ -258,7 +261,7 @@ class Terminal(io.StringIO):
 
 def deploy_unconfirmed(run: Run, tmp_path: Path) -> int:
     stock(run, tmp_path)
-    return deploy(run, plan_hosts(run, WANTED, Building()), Building(), is_confirmed=False).exit_code
+    return deploy(run, plan_hosts(run, WANTED, Building()), Building(), POLICY, is_confirmed=False).exit_code
 
 
 def test_without_a_terminal_nothing_is_changed_unless_yes_was_said(
@@ -306,7 +309,7 @@ def test_a_summary_with_the_matrix_is_drawn_for_people(
 ) -> None:
     run, _ = make_run(tmp_path, stack)
     stock(run, tmp_path)
-    answer = deploy(run, plan_hosts(run, WANTED, Building()), Building(), is_confirmed=True)
+    answer = deploy(run, plan_hosts(run, WANTED, Building()), Building(), POLICY, is_confirmed=True)
     Console(width=120).print(answer.draw())
     drawn = capsys.readouterr().out
     assert "cpu_adam" in drawn

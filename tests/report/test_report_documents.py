@@ -17,7 +17,7 @@ from report_samples import (
 
 from orchestrator.errors import ConfigError, ConfigFault, DsdeployError, StoreError, UsageError
 from orchestrator.model.codec import from_document
-from orchestrator.model.deployment import DeploymentResult
+from orchestrator.model.deployment import DeploymentResult, HostEnd
 from orchestrator.model.facts import Facts
 from orchestrator.model.fanout import FanOutReport
 from orchestrator.model.hosts import Host
@@ -92,16 +92,19 @@ def test_a_provision_tells_plan_and_result() -> None:
         deliveries={"worker-0": Delivery(sent_bytes=1, kept_bytes=2)},
         fan_out=make_fan_out_report(),
         verifications={"worker-0": make_verification()},
-        committed=("worker-0",),
+        ends={"worker-0": HostEnd.NEW, "worker-1": HostEnd.OLD, "worker-2": HostEnd.UNKNOWN, "worker-3": HostEnd.LEFT},
+        interrupted=True,
         failures=(failed("worker-1", "gone"),),
     )
     document = through_json(documents.provision_document(make_plan(), result, 3.0))
-    assert (document["schema"], document["exit_code"], document["elapsed_s"]) == ("dsdeploy.provision/1", 3, 3.0)
+    assert (document["schema"], document["exit_code"], document["elapsed_s"]) == ("dsdeploy.provision/1", 9, 3.0)
     assert from_document(DeployPlan, document["plan"]) == make_plan()
     assert from_document(Artifact, document["built"][KEY]) == make_artifact()
     assert document["deliveries"] == {"worker-0": {"sent_bytes": 1, "kept_bytes": 2}}
     assert document["verifications"]["worker-0"]["is_good"]
-    assert (document["committed"], document["changed"]) == (["worker-0"], [])
+    assert document["ends"] == {"worker-0": "new", "worker-1": "old", "worker-2": "unknown", "worker-3": "left"}
+    assert (document["committed"], document["changed"]) == (["worker-0"], ["worker-2", "worker-3"])
+    assert document["interrupted"] is True
 
 
 def test_a_provision_tells_what_the_fan_out_took_and_how_far_that_was_from_the_ideal() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from report_samples import make_fan_out_report
@@ -211,6 +212,18 @@ def test_a_finished_stage_runs_no_longer() -> None:
     )
     assert progress.stages[Stage.PROBE].elapsed_s == 0.4
     assert [stage.stage for stage in progress.running] == [Stage.BUILD]
+
+
+@pytest.mark.parametrize("stage", [Stage.LOCK, Stage.RECOVER])
+def test_a_recovery_ends_what_was_cut_off(stage: Stage) -> None:
+    progress = folded(
+        StageStarted(stage=Stage.STAGE, total=2),
+        StageFinished(stage=Stage.STAGE, elapsed_s=1.0),
+        StageStarted(stage=Stage.ACTIVATE, total=2),
+        StageStarted(stage=stage, total=2),
+    )
+    assert [each.stage for each in progress.running] == [stage]
+    assert list(progress.stages) == [Stage.STAGE, stage]
 
 
 def test_a_stage_that_starts_again_starts_from_nothing() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from report_samples import (
@@ -20,7 +21,7 @@ from report_samples import (
     make_verification,
 )
 
-from orchestrator.model.deployment import DeploymentResult
+from orchestrator.model.deployment import DeploymentResult, HostEnd
 from orchestrator.model.hosts import Host
 from orchestrator.model.outcome import Delivery, fold_failures
 from orchestrator.model.plan import Builder, DeployPlan, HostVerdict
@@ -303,7 +304,7 @@ def test_the_summary_of_a_deployment_tells_what_was_built_copied_installed_and_k
         built={KEY: make_artifact()},
         deliveries={f"worker-{number}": Delivery(sent_bytes=2_700_000, kept_bytes=0) for number in range(2)},
         fan_out=make_fan_out_report(),
-        committed=("worker-0", "worker-1"),
+        ends=dict.fromkeys(("worker-0", "worker-1"), HostEnd.NEW),
     )
     rows = cells(drawn(deployment_summary(make_accepted_plan(), result, 301.0)))
     assert ["built", f"{SIGNATURE.label}: 1 op, 2.7 MB, abababababab"] in rows
@@ -315,12 +316,50 @@ def test_the_summary_of_a_deployment_tells_what_was_built_copied_installed_and_k
     assert ["✓ deployment 20260101-abc, 5 min 1 s"] in rows
 
 
-def test_the_summary_names_hosts_that_failed_and_hosts_that_need_a_look() -> None:
-    result = DeploymentResult(deployment="x", changed=("worker-1",), failures=(failed("worker-1", "no"),))
-    rows = cells(drawn(deployment_summary(make_plan(), result, 3.0)))
+def ended(*ends: HostEnd, **changes: Any) -> DeploymentResult:
+    """A run in which worker-1 failed, and each host has come to an end."""
+    hosts = {f"worker-{number}": end for number, end in enumerate(ends)}
+    return DeploymentResult(deployment="x", ends=hosts, failures=(failed("worker-1", "no"),), **changes)
+
+
+def last_line(result: DeploymentResult) -> str:
+    return drawn(deployment_summary(make_accepted_plan(), result, 3.0), width=200).splitlines()[-1]
+
+
+def test_the_summary_names_the_hosts_of_every_end() -> None:
+    result = ended(HostEnd.NEW, HostEnd.LEFT, HostEnd.UNKNOWN, HostEnd.OLD, HostEnd.OLD)
+    rows = cells(drawn(deployment_summary(make_accepted_plan(), result, 3.0)))
+    assert ["installed", "worker-0 (1 host)"] in rows
+    assert ["left uncommitted", "worker-1 (1 host)"] in rows
+    assert ["not known", "worker-2 (1 host)"] in rows
+    assert ["as before", "worker-[3-4] (2 hosts)"] in rows
     assert ["failed", "worker-1 (1 host)"] in rows
-    assert ["changed, not committed", "worker-1 (1 host)"] in rows
-    assert rows[-1][0].startswith("✗")
+
+
+def test_a_host_that_failed_twice_is_named_once() -> None:
+    result = replace(ended(HostEnd.OLD), failures=(failed("worker-0", "no"), failed("worker-0", "still no")))
+    assert ["failed", "worker-0 (1 host)"] in cells(drawn(deployment_summary(make_plan(), result, 3.0)))
+
+
+@pytest.mark.parametrize("ends", [(), (HostEnd.OLD,), (HostEnd.OLD, HostEnd.OLD)])
+def test_a_run_that_was_rolled_back_says_at_once_that_nothing_changed(ends: tuple[HostEnd, ...]) -> None:
+    assert last_line(ended(*ends)) == "✗ nothing changed: every host has what it had; deployment x, 3.0 s"
+
+
+def test_an_interrupted_run_says_so_and_what_hosts_have() -> None:
+    stopped = replace(ended(HostEnd.OLD, interrupted=True), failures=())
+    assert last_line(stopped) == "✗ interrupted; nothing changed: every host has what it had; deployment x, 3.0 s"
+
+
+def test_a_run_that_dropped_a_host_counts_both_sorts() -> None:
+    result = ended(HostEnd.NEW, HostEnd.OLD, HostEnd.NEW)
+    assert last_line(result) == "✗ of 3 hosts 2 changed, 1 as before; deployment x, 3.0 s"
+
+
+def test_hosts_that_nobody_knows_of_are_named_with_the_way_out() -> None:
+    result = ended(HostEnd.OLD, HostEnd.UNKNOWN, HostEnd.UNKNOWN)
+    known = "of 3 hosts 1 as before, 2 not known; dsdeploy recover brings worker-[1-2] to rest"
+    assert last_line(result) == f"✗ {known}; deployment x, 3.0 s"
 
 
 def test_a_run_that_changed_nothing_says_so() -> None:

@@ -38,6 +38,18 @@ def test_hosts_needs_neither_ssh_nor_torch(tmp_path: Path) -> None:
     assert modules_after("hosts", "-H", str(hostfile), "--json").isdisjoint({"paramiko", "fabric", "torch"})
 
 
+def test_the_status_of_this_host_needs_nothing_but_the_standard_library() -> None:
+    ours = {name for name in modules_after("status", "--local", "--help") if name.partition(".")[0] == "orchestrator"}
+    assert ours == {
+        "orchestrator",
+        "orchestrator.agent",
+        "orchestrator.agent.local_status",
+        "orchestrator.cli",
+        "orchestrator.cli.main",
+    }
+    assert modules_after("status", "--local", "--help").isdisjoint({"typer", "click", "yaml", "argparse", *HEAVY})
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of dsdeploy itself."""

@@ -63,13 +63,25 @@ class Controller:
         """Return all files of this user's store that are called wheels, finished or not."""
         return sorted(self.data.rglob("*.whl"))
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What this user's commands find in their environment."""
+        own = {f"XDG_{kind.upper()}_HOME": str(self.folder / kind) for kind in ("cache", "data", "state")}
+        return os.environ | own | {"PIP_CACHE_DIR": pip_cache()}
+
     def start(self, *words: object) -> subprocess.Popen[str]:
         """Start dsdeploy in a session of its own, so that a signal reaches it alone."""
-        own = {f"XDG_{kind.upper()}_HOME": str(self.folder / kind) for kind in ("cache", "data", "state")}
         return subprocess.Popen(
             [str(DSDEPLOY), *map(str, words)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, cwd=ROOT, env=os.environ | own | {"PIP_CACHE_DIR": pip_cache()}, start_new_session=True,
+            text=True, cwd=ROOT, env=self.environment, start_new_session=True,
+        )  # fmt: skip
+
+    def start_on_a_terminal(self, terminal: int, *words: object) -> subprocess.Popen[bytes]:
+        """Start dsdeploy as a login shell would, on the terminal with this descriptor."""
+        return subprocess.Popen(
+            ["setsid", "--ctty", str(DSDEPLOY), *map(str, words)],
+            stdin=terminal, stdout=terminal, stderr=terminal, cwd=ROOT, env=self.environment | {"TERM": "xterm"},
         )  # fmt: skip
 
     def run(self, *words: object) -> Answer:
@@ -147,6 +159,19 @@ def site_packages(cluster: ClusterUnderTest, host: HostUnderTest) -> str:
     """Return where a host's interpreter keeps its own packages."""
     question = "import sysconfig; print(sysconfig.get_path('platlib'))"
     return ask(cluster, host.name, f"'{host.python}' -c \"{question}\"").strip()
+
+
+def installed_files(cluster: ClusterUnderTest, host: HostUnderTest) -> list[str]:
+    """Return every file of a host's virtual environment with its size, mode and time of change of its content."""
+    environment = Path(host.python).parent.parent
+    return sorted(ask(cluster, host.name, f"find '{environment}' ! -type d -printf '%p %s %m %T@\\n'").splitlines())
+
+
+def pending_state(cluster: ClusterUnderTest, host: HostUnderTest) -> str | None:
+    """Return how far a host has written down that the deployment got which it has not ended; None without one."""
+    text = cluster.ssh(host.name, f"cat '{host.home}'/.cache/dsdeploy/deployments/*.json").stdout
+    pending = json.loads(text)["pending"] if text else None
+    return pending["state"] if pending else None
 
 
 def processes_on(host: HostUnderTest) -> list[str]:

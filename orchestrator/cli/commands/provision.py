@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.answer import Answer
-from orchestrator.cli.options import Building, Confirmed, Distribution, Output, Targets, Wanted
+from orchestrator.cli.options import Building, Confirmed, Distribution, Output, Safety, Targets, Wanted
 
 NAME = "provision"
 
@@ -19,6 +19,7 @@ def command(
     wanted: Wanted,
     building: Building,
     distribution: Distribution,
+    safety: Safety,
     plan: Annotated[
         Path | None,
         typer.Option("--plan", metavar="FILE", help="Carry out exactly this plan, or refuse because a host changed."),
@@ -34,8 +35,11 @@ def command(
     """
     from orchestrator.cli.deploying import deploy
     from orchestrator.cli.planned import plan_hosts, plan_saved
+    from orchestrator.cli.recovering import plan_at_rest
+    from orchestrator.cli.safety import make_policy
     from orchestrator.cli.wiring import open_run
 
+    policy = make_policy(safety)
     with open_run(targets, output, distribution) as run:
-        planned = plan_saved(run, plan) if plan else plan_hosts(run, wanted, building)
-        return deploy(run, planned, building, is_confirmed=yes)
+        planned = plan_at_rest(run, lambda: plan_saved(run, plan) if plan else plan_hosts(run, wanted, building))
+        return deploy(run, planned, building, policy, is_confirmed=yes)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.answer import Answer
-from orchestrator.cli.options import Building, Confirmed, Distribution, Output, Targets, Wanted
+from orchestrator.cli.options import Building, Confirmed, Distribution, Output, Safety, Targets, Wanted
 
 NAME = "push"
 
@@ -18,6 +18,7 @@ def command(
     targets: Targets,
     wanted: Wanted,
     distribution: Distribution,
+    safety: Safety,
     wheel: Annotated[
         Path | None,
         typer.Option("--wheel", metavar="FILE", help="This file, built by dsdeploy, to every host that it fits."),
@@ -33,8 +34,14 @@ def command(
     """
     from orchestrator.cli.deploying import deploy
     from orchestrator.cli.planned import plan_wheel_file, plan_without_building
+    from orchestrator.cli.recovering import plan_at_rest
+    from orchestrator.cli.safety import make_policy
     from orchestrator.cli.wiring import open_run
 
+    policy = make_policy(safety)
     with open_run(targets, output, distribution) as run:
-        planned = plan_wheel_file(run, wheel, force=wanted.force) if wheel else plan_without_building(run, wanted)
-        return deploy(run, planned, Building(), is_confirmed=yes)
+        planned = plan_at_rest(
+            run,
+            lambda: plan_wheel_file(run, wheel, force=wanted.force) if wheel else plan_without_building(run, wanted),
+        )
+        return deploy(run, planned, Building(), policy, is_confirmed=yes)

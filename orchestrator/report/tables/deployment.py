@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 
+from orchestrator.errors import ExitCode
 from orchestrator.model.deployment import DeploymentResult
 from orchestrator.model.fanout import FanOutReport
 from orchestrator.model.outcome import Delivery
 from orchestrator.model.plan import DeployPlan, HostVerdict
 from orchestrator.model.wheels import Artifact
 from orchestrator.planning.folding import fold_hosts
+from orchestrator.report.ends import end_rows, end_words
 from orchestrator.report.fan_out import fan_out_words
 from orchestrator.report.page import BAD, GOOD, Drawing, Page, line, make_details, stacked
 from orchestrator.report.wording import count, duration, size
@@ -24,13 +26,16 @@ def deployment_summary(plan: DeployPlan, result: DeploymentResult, elapsed_s: fl
 
 def _summary(plan: DeployPlan, result: DeploymentResult, elapsed_s: float, page: Page) -> RenderableType:
     rows = [(name, text) for name, text in _rows(plan, result) if text]
-    is_good = not (result.failures or result.changed or plan.of_verdict(HostVerdict.REJECT))
+    is_good = result.exit_code is ExitCode.DONE and not plan.of_verdict(HostVerdict.REJECT)
     mark = (page.marks.good, GOOD) if is_good else (page.marks.bad, BAD)
-    if is_good and not result.committed and not result.built:
-        end = f" nothing to do, {duration(elapsed_s)}"
-    else:
-        end = f" deployment {result.deployment}, {duration(elapsed_s)}"
-    return stacked(make_details(rows, indent=0) if rows else None, line(mark, end))
+    end = _end(result, is_good=is_good)
+    return stacked(make_details(rows, indent=0) if rows else None, line(mark, f" {end}, {duration(elapsed_s)}"))
+
+
+def _end(result: DeploymentResult, *, is_good: bool) -> str:
+    if not is_good:
+        return f"{end_words(result)}; deployment {result.deployment}"
+    return f"deployment {result.deployment}" if result.ends or result.built else "nothing to do"
 
 
 def _rows(plan: DeployPlan, result: DeploymentResult) -> Iterator[tuple[str, str]]:
@@ -39,11 +44,10 @@ def _rows(plan: DeployPlan, result: DeploymentResult) -> Iterator[tuple[str, str
     yield "built", "\n".join(_wheel(artifact) for artifact in result.built.values())
     yield "copied", _copied(list(result.deliveries.values()))
     yield "fan-out", _fan_out(result.fan_out)
-    yield "installed", _hosts(result.committed)
+    yield from end_rows(result, changed="installed")
     yield "kept", _hosts(kept)
     yield "rejected", _hosts(rejected)
-    yield "failed", _hosts([outcome.host for outcome in result.failures])
-    yield "changed, not committed", _hosts(result.changed)
+    yield "failed", _hosts(list(dict.fromkeys(outcome.host for outcome in result.failures)))
 
 
 def _wheel(artifact: Artifact) -> str:
