@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from orchestrator.errors import PlanError
@@ -30,6 +30,24 @@ def find_shared(facts: Mapping[str, Facts]) -> tuple[tuple[str, ...], ...]:
         if (place := _place(found)) is not None:
             sites.setdefault(place, []).append(host)
     return tuple(tuple(hosts) for hosts in sites.values() if len(hosts) > 1)
+
+
+def check_bystanders(facts: Mapping[str, Facts], changed: Collection[str], rejected: Mapping[str, str]) -> None:
+    """Raise PlanError when hosts are to be changed that share their installation with one that cannot take the wheel.
+
+    `rejected`: host → why.
+    """
+    for members in find_shared(facts):
+        victims = [host for host in members if host in rejected]
+        movers = [host for host in members if host in changed]
+        if victims and movers:
+            reasons = "; ".join(dict.fromkeys(rejected[host] for host in victims))
+            raise PlanError(
+                f"{fold_hosts(movers)} would change the installation of {fold_hosts(victims)} too, which shares it and "
+                f"cannot take the wheel: {reasons}",
+                hint="give each kind of host an environment of its own (python= in the hostfile); --exclude leaves "
+                "only the question out: what is shared changes nevertheless",
+            )
 
 
 def remember_together(facts: Mapping[str, Facts]) -> dict[str, Facts]:

@@ -14,7 +14,7 @@ from orchestrator.model.history import DeploymentKind
 from orchestrator.model.outcome import Failure, Outcome
 from orchestrator.model.plan import DeployPlan, HostVerdict
 from orchestrator.model.wheels import Artifact, BuildKey
-from orchestrator.planning.sites import make_sites
+from orchestrator.planning.sites import check_bystanders, make_sites
 from orchestrator.ports import PackageIndex, Store
 from orchestrator.stages.bundle import Bundler, wheel_parcel
 from orchestrator.stages.change import ChangePorts, ChangeTask, change
@@ -54,6 +54,8 @@ def deploy(task: DeployTask, ports: DeployPorts) -> DeploymentResult:
     if failures:
         hosts = [row.host for row in task.plan.of_verdict(HostVerdict.INSTALL)]
         return DeploymentResult(deployment=task.identity.id, ends=dict.fromkeys(hosts, HostEnd.OLD), failures=failures)
+    rejected = {row.host: row.reason for row in task.plan.of_verdict(HostVerdict.REJECT)}
+    check_bystanders(task.facts, orders, rejected)
     sites = make_sites({host: task.facts[host] for host in orders}, {host: orders[host].version for host in orders})
     shared = {host: order if sites[host] == host else order.following() for host, order in orders.items()}
     return change(

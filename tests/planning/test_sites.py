@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import PlanError
 from orchestrator.model.facts import Disk, Facts
-from orchestrator.planning.sites import find_shared, make_sites, remember_together
+from orchestrator.planning.sites import check_bystanders, find_shared, make_sites, remember_together
 
 
 def same(facts: dict[str, Facts]) -> dict[str, str | None]:
@@ -71,6 +71,14 @@ def test_an_environment_cannot_have_deepspeed_on_one_host_and_not_on_another() -
     facts = {"a": on_disk("nfs"), "b": on_disk("nfs")}
     with pytest.raises(PlanError, match="no DeepSpeed"):
         make_sites(facts, {"a": "1.0", "b": None})
+
+
+def test_a_host_that_cannot_take_the_wheel_is_not_changed_by_one_that_can() -> None:
+    facts = {"a": on_disk("nfs"), "b": on_disk("nfs"), "c": on_disk("sda"), "d": on_disk("sdb")}
+    check_bystanders(facts, ["a", "c"], {"d": "no torch"})
+    check_bystanders(facts, ["c"], {"a": "no torch", "b": "no torch"})
+    with pytest.raises(PlanError, match=r"a would change the installation of b too.*no torch"):
+        check_bystanders(facts, ["a", "c"], {"b": "no torch"})
 
 
 def test_hosts_that_share_remember_what_the_one_that_wrote_does() -> None:
