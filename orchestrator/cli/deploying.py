@@ -7,8 +7,8 @@ from dataclasses import replace
 from rich.console import Group, RenderableType
 
 from orchestrator.cli.answer import Answer
-from orchestrator.cli.changing import make_identity
 from orchestrator.cli.confirming import confirm
+from orchestrator.cli.identity import make_identity
 from orchestrator.cli.options import Building
 from orchestrator.cli.wiring import Run
 from orchestrator.model.deployment import DeploymentResult, Policy

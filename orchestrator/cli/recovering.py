@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from orchestrator.cli.changing import make_identity, utc_now
+from orchestrator.cli.identity import make_identity, utc_now
 from orchestrator.cli.wiring import Run
 from orchestrator.errors import RollbackError
 from orchestrator.model.events import Note
@@ -12,7 +12,6 @@ from orchestrator.model.outcome import fold_failures
 from orchestrator.model.recovery import Recovered
 from orchestrator.planning.folding import fold_hosts
 from orchestrator.stages.plan import Planned
-from orchestrator.stages.recover import recover, write_down
 
 
 def plan_at_rest(run: Run, plan: Callable[[], Planned]) -> Planned:
@@ -38,6 +37,8 @@ def plan_at_rest(run: Run, plan: Callable[[], Planned]) -> Planned:
 
 def recover_hosts(run: Run, hosts: Sequence[str]) -> Recovered:
     """End what is pending on hosts, and write down how."""
+    from orchestrator.stages.recover import recover, write_down  # not for a run that finds nothing pending
+
     with run.progress:
         found = recover(hosts, make_identity(), fleet=run.fleet, journal=run.journal, reporter=run.progress)
     write_down(found, run.journal, utc_now())

@@ -7,8 +7,9 @@ from dataclasses import replace
 from rich.console import RenderableType
 
 from orchestrator.cli.answer import Answer
-from orchestrator.cli.changing import make_change_ports, make_identity
+from orchestrator.cli.changing import make_change_ports
 from orchestrator.cli.confirming import confirm
+from orchestrator.cli.identity import make_identity
 from orchestrator.cli.wiring import Run
 from orchestrator.model.deployment import DeploymentResult, Policy
 from orchestrator.model.history import RollbackPlan
