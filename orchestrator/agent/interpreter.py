@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MARK = "\x1e"
 """Starts the lines that our scripts say; everything else is noise of what they import."""
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 60.0
 _OLD = "dsdeploy: old Python"
 _STARTER = """import sys
 if sys.version_info < (3, 8):

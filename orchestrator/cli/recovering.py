@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from orchestrator.cli.identity import make_identity, utc_now
 from orchestrator.cli.wiring import Run
-from orchestrator.errors import RollbackError
+from orchestrator.errors import ExitCode, LockedError, RollbackError
 from orchestrator.model.events import Note
 from orchestrator.model.outcome import fold_failures
 from orchestrator.model.recovery import Recovered
@@ -28,10 +28,10 @@ def plan_at_rest(run: Run, plan: Callable[[], Planned]) -> Planned:
     failures = [item for item in fold_failures(recovered.failures) if set(item.hosts) & set(pending)]
     if failures:
         lines = [f"{fold_hosts(item.hosts)}: {item.failure.message}" for item in failures]
-        raise RollbackError(
-            "\n".join(["a deployment that did not end could not be brought to rest:", *lines]),
-            hint="dsdeploy recover, when that is mended",
-        )
+        message = "\n".join(["a deployment did not end, and cannot be ended now:", *lines])
+        if {item.failure.exit_code for item in failures} == {ExitCode.TRANSFER}:
+            raise LockedError(message, hint=failures[0].failure.hint)
+        raise RollbackError(message, hint="dsdeploy recover, when that is mended")
     return plan()
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 
-from orchestrator.errors import ExitCode, LockedError, StoppedError
+from orchestrator.errors import ExitCode, StoppedError
 from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult, HostEnd, OnFailure, Policy
 from orchestrator.model.events import Note
 from orchestrator.model.fanout import FanOutReport
@@ -61,7 +61,7 @@ def change(task: ChangeTask, ports: ChangePorts) -> DeploymentResult:
     """Carry out all orders, or none of them, and return what became of each host.
 
     Until every host is staged nothing has changed anywhere. From then on a failure, or Ctrl-C, ends in recovery through
-    fresh connections; a second Ctrl-C leaves that to a later run, and the hosts in question are told as unknown.
+    fresh connections; another Ctrl-C leaves that to a later run, and the hosts in question are told as unknown.
     Raises StoppedError when somebody stops it before anything has changed, LockedError when a host is taken.
     """
     return _Change(task, ports).run()
@@ -87,6 +87,7 @@ class _Change:
         self._deliveries: Mapping[str, Delivery] = {}
         self._fan_out: FanOutReport | None = None
         self._verifications: dict[str, Verification] = {}
+        self._obstacles: Mapping[str, str] = {}
         self._is_interrupted = False
 
     def run(self) -> DeploymentResult:
@@ -160,24 +161,27 @@ class _Change:
         if not self._touched:
             return
         try:
-            self._tell_what_comes()
-            for pause_s in _PAUSES_S:
-                if self._open:
-                    self._ports.pause(pause_s)
-                    self._recover(self._open)
+            self._recover_open()
         except KeyboardInterrupt:
-            self._is_interrupted = True
+            if not self._is_interrupted:  # the first one asks for nothing else than what goes on already
+                self._is_interrupted = True
+                with suppress(KeyboardInterrupt):
+                    self._recover_open()
         self._ends |= dict.fromkeys(self._open, HostEnd.UNKNOWN)
         self._ports.journal.end(self._task.identity.id, self._all_ends(), self._ports.now())
+
+    def _recover_open(self) -> None:
+        self._tell_what_comes()
+        for pause_s in _PAUSES_S:
+            if self._open:
+                self._ports.pause(pause_s)
+                self._recover(self._open)
 
     def _recover(self, hosts: Sequence[str]) -> None:
         ports, identity = self._ports, self._task.identity
         with ports.reopen() as fleet:
-            try:
-                found = recover(hosts, identity, fleet=fleet, journal=ports.journal, reporter=ports.reporter)
-            except LockedError as error:
-                ports.reporter.emit(Note(text=error.message, hint=error.hint))
-                return
+            found = recover(hosts, identity, fleet=fleet, journal=ports.journal, reporter=ports.reporter)
+        self._obstacles = {item.host: item.failure.message for item in found.failures if item.failure}
         ends = {host: found.end_of(host, identity.id) for host in hosts}
         self._ends |= {host: end for host, end in ends.items() if end is not HostEnd.UNKNOWN}
 
@@ -188,11 +192,12 @@ class _Change:
 
     def _tell_what_comes(self) -> None:
         if self._open:
-            cause = f"{fold_hosts(list(self._failures))} failed" if self._failures else "stopped"
+            cause = "stopped" if self._is_interrupted else f"{fold_hosts(list(self._failures))} failed"
+            again = "" if self._is_interrupted else " twice"
             self._ports.reporter.emit(
                 Note(
                     text=f"{cause}: bringing {fold_hosts(self._open)} to rest",
-                    hint="Ctrl-C leaves that to the next provision, or to dsdeploy recover",
+                    hint=f"Ctrl-C{again} leaves that to the next provision, or to dsdeploy recover",
                 )
             )
 
@@ -243,8 +248,9 @@ class _Change:
                 self._ports.reporter.emit(Note(text=f"{host} has committed after all: {outcome.failure.message}"))
 
     def _unknown(self, host: str) -> Outcome[object]:
+        why = f": {self._obstacles[host]}" if host in self._obstacles else ""
         failure = Failure(
-            message=f"{host} could not be brought to rest: it may have the old DeepSpeed, the new one, or a part",
+            message=f"{host} may have the old DeepSpeed, the new one, or a part of one{why}",
             hint="dsdeploy recover, when it can be reached again; so does the next provision",
             exit_code=ExitCode.ROLLBACK,
         )

@@ -48,8 +48,20 @@ def hold_hosts(
     """
     holds = _Holds(hosts, identity, reporter, pace)
     with holds.kept_alive():
-        outcomes = on_hosts(Stage.LOCK, hosts, holds.take, fleet=fleet, reporter=reporter)
+        outcomes = on_hosts(Stage.LOCK, hosts, holds.take_or_let_go, fleet=fleet, reporter=reporter)
         holds.refuse_locked()
+        holds.tell_notes()
+        yield outcomes
+
+
+@contextmanager
+def hold_free_hosts(
+    hosts: Sequence[str], identity: DeploymentIdentity, *, fleet: Fleet, reporter: Reporter, pace: Pace = _PACE
+) -> Iterator[Outcomes[None]]:
+    """Have the lock of every host that no other deployment has, for the length of the block; yield the failures too."""
+    holds = _Holds(hosts, identity, reporter, pace)
+    with holds.kept_alive():
+        outcomes = on_hosts(Stage.LOCK, hosts, holds.take, fleet=fleet, reporter=reporter)
         holds.tell_notes()
         yield outcomes
 
@@ -86,9 +98,13 @@ class _Holds:
                 hold.await_end(until)
 
     def take(self, remote: Remote) -> None:
+        """Take one host's lock. Raises LockedError, and HostError when the host cannot be asked."""
+        self._holds[remote.host].take(remote, self._parameters, self._pace.alive_every_s)
+
+    def take_or_let_go(self, remote: Remote) -> None:
         """Take one host's lock. The first LockedError lets go of all, at once: an older deployment waits for them."""
         try:
-            self._holds[remote.host].take(remote, self._parameters, self._pace.alive_every_s)
+            self.take(remote)
         except LockedError:
             self._let_go()
             raise

@@ -13,7 +13,7 @@ from orchestrator.model.recovery import Recovered, RecoveryStep
 from orchestrator.planning.recovery import decide_recovery
 from orchestrator.ports import Fleet, Journal, Remote, Reporter
 from orchestrator.stages.answers import read_answer
-from orchestrator.stages.locking import hold_hosts
+from orchestrator.stages.locking import hold_free_hosts
 from orchestrator.stages.on_hosts import on_hosts
 
 _STATE_TIMEOUT_S = 60.0
@@ -26,9 +26,9 @@ def recover(
 ) -> Recovered:
     """End what is pending on hosts, and return what was found and done; a host that fails does not stop the others.
 
-    The decisions are planning's. Raises LockedError, and does nothing, when somebody deploys to one of them.
+    The decisions are planning's. A host that another deployment has at this moment is one that fails.
     """
-    with hold_hosts(hosts, identity, fleet=fleet, reporter=reporter) as locked:
+    with hold_free_hosts(hosts, identity, fleet=fleet, reporter=reporter) as locked:
         held = [outcome.host for outcome in locked.items if outcome.is_ok]
         asked = fleet.each(held, _read_ledgers)
         ledgers = asked.values()

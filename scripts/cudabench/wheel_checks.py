@@ -13,7 +13,8 @@ from pathlib import Path
 
 from cudabench.errors import BenchError
 from cudabench.workplace import ROOT, Interpreter
-from orchestrator.audit.wheels import WheelContents, read_wheel
+from orchestrator.audit.wheels import read_wheel
+from orchestrator.model.audit import WheelContents
 
 LEAST_OPS = 19
 LARGEST_BYTES = 12_000_000

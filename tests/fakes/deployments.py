@@ -64,8 +64,8 @@ class World:
     plan: DeployPlan
     fleet: FakeFleet
     index: FakeIndex
-    heals: bool = True
-    """Whether what went wrong on hosts is over when recovery connects anew."""
+    lasting: int | None = 0
+    """How many times recovery still meets what went wrong on hosts; None: always."""
     policy: Policy = field(default_factory=Policy)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     reporter: FakeReporter = field(default_factory=FakeReporter)
@@ -102,8 +102,11 @@ class World:
         )
 
     def _reopen(self) -> AbstractContextManager[FakeFleet]:
-        for remote in self.fleet.remotes.values() if self.heals else ():
-            remote.errors.clear()
+        if self.lasting:
+            self.lasting -= 1
+        elif self.lasting == 0:
+            for remote in self.fleet.remotes.values():
+                remote.errors.clear()
         return nullcontext(self.fleet)
 
     @property

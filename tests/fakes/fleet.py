@@ -84,6 +84,8 @@ class FakeRemote:
         """Operation → what was last asked with it."""
         self.errors: dict[str, BaseException] = {}
         """Operation → what it raises."""
+        self.after: dict[str, dict[str, BaseException]] = {}
+        """Operation → the errors that there are from then on."""
         self.answers: dict[str, Any] = {}
         """Operation → what it says instead of its own answer."""
         self.states: dict[str, CheckState] = {}
@@ -168,8 +170,10 @@ class FakeRemote:
 
     def _note(self, operation: str) -> None:
         self._requests.append((self.host, operation))
-        if operation in self.errors:
-            raise self.errors[operation]
+        error = self.errors.get(operation)
+        self.errors.update(self.after.get(operation, {}))
+        if error is not None:
+            raise error
 
     def _describe(self, _parameters: Mapping[str, Any]) -> Any:
         return to_document(self.facts)

@@ -61,7 +61,7 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("world"), HOSTS)
 
 
-def fresh(five: World, faults: Mapping[str, str], policy: Policy | None = None, *, heals: bool = True) -> World:
+def fresh(five: World, faults: Mapping[str, str], policy: Policy | None = None, *, lasting: int | None = 0) -> World:
     """The same five hosts as if nothing had happened to them, each with its fault."""
     world = replace(
         five,
@@ -69,7 +69,7 @@ def fresh(five: World, faults: Mapping[str, str], policy: Policy | None = None, 
         journal=MemoryJournal(),
         reporter=FakeReporter(),
         policy=policy or Policy(),
-        heals=heals,
+        lasting=lasting,
     )
     for host, fault in faults.items():
         if fault == BAD_OP:
@@ -201,7 +201,7 @@ def test_ctrl_c_before_the_barrier_says_that_nothing_was_changed(five: World, op
 
 
 def test_ctrl_c_twice_leaves_the_rest_to_later_and_says_so(five: World) -> None:
-    world = fresh(five, {}, heals=False)
+    world = fresh(five, {}, lasting=None)
     world.fleet.remotes["worker-1"].errors["verify"] = KeyboardInterrupt()
     world.fleet.remotes["worker-2"].errors["undo"] = KeyboardInterrupt()
     result = run(world)
@@ -212,8 +212,26 @@ def test_ctrl_c_twice_leaves_the_rest_to_later_and_says_so(five: World) -> None:
     assert not record.is_over
 
 
+def test_one_ctrl_c_while_hosts_go_back_changes_nothing_about_that(five: World) -> None:
+    world = fresh(five, {"worker-1": BAD_OP}, lasting=1)
+    world.fleet.remotes["worker-3"].errors["undo"] = KeyboardInterrupt()
+    result = run(world)
+    assert result.ends == truth(world) == dict.fromkeys(HOSTS, HostEnd.OLD)
+    assert (result.interrupted, result.exit_code) == (True, ExitCode.INTERRUPTED)
+    assert ["twice" in (note.hint or "") for note in world.reporter.of(Note)] == [True, False]
+
+
+def test_a_host_that_somebody_else_has_meanwhile_keeps_no_other_from_going_back(five: World) -> None:
+    world = fresh(five, {"worker-1": BAD_OP, "worker-4": "verified"}, lasting=None)
+    world.fleet.remotes["worker-4"].after["verified"] = {"hold": LockedError("alice@ctl has the lock")}
+    result = run(world)
+    assert result.ends == {**dict.fromkeys(HOSTS, HostEnd.OLD), "worker-4": HostEnd.UNKNOWN}
+    unknown = [item.failure.message for item in result.failures if item.failure and item.host == "worker-4"]
+    assert "alice@ctl has the lock" in unknown[-1]
+
+
 def test_a_host_that_stays_away_is_told_as_unknown_and_the_others_are_back(five: World) -> None:
-    world = fresh(five, {"worker-1": BAD_OP, "worker-4": "verified"}, heals=False)
+    world = fresh(five, {"worker-1": BAD_OP, "worker-4": "verified"}, lasting=None)
     world.fleet.remotes["worker-4"].errors["state"] = HostError("black hole")
     result = run(world)
     assert result.ends == {**dict.fromkeys(HOSTS, HostEnd.OLD), "worker-4": HostEnd.UNKNOWN}
