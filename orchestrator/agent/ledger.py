@@ -92,7 +92,7 @@ def _folder(cache: Cache) -> str:
 
 
 def _read(path: str) -> dict[str, Any] | None:
-    """Return a ledger's content; before dsdeploy 0.5 it was the stamp and the host's name alone."""
+    """Return a ledger's content; an older one holds the stamp and the host's name alone."""
     try:
         with open(path, encoding="utf-8") as stream:
             document: dict[str, Any] = json.load(stream)

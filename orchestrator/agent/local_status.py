@@ -188,7 +188,7 @@ def _cache_folder() -> str:
 
 
 def _read_ledger(path: str) -> Ledger:
-    """Return what it says; before dsdeploy 0.5 that was the stamp and the host's name alone."""
+    """Return what it says; an older one holds the stamp and the host's name alone."""
     with open(path, encoding="utf-8") as stream:
         text = stream.read()
     try:

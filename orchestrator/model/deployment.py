@@ -36,7 +36,7 @@ class Stamp:
     committed_by: str
     """user@controller."""
     gpus: tuple[str, ...] = ()
-    """Each GPU's name, in the driver's order; stamps before dsdeploy 0.5 say nothing of GPUs."""
+    """Each GPU's name, in the driver's order; older stamps say nothing of GPUs."""
     driver: str | None = None
     """Of the GPUs; None without any, or in such an older stamp."""
     torch_file: str | None = None
