@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from orchestrator.diagnosis.compiler_errors import first_error, plain_lines
-from orchestrator.diagnosis.diagnose import diagnose
+from orchestrator.diagnosis.explain_log import explain_log
 from orchestrator.errors import BuildError
 
 _COMPILING = re.compile(r" -c (?P<source>\S+\.(?:c|cc|cpp|cu))\b")
@@ -18,8 +18,8 @@ _LAST_WORD = re.compile(r"^(?:ERROR: |(?:\w+\.)*\w*(?:Error|Exception)(?:: |$))"
 
 def build_failure(step: str, returncode: int, log: Path, *, host: str) -> BuildError:
     """Return the error of a step whose log is complete."""
-    with log.open(encoding="utf-8", errors="replace") as lines:
-        diagnosis = diagnose(lines)
+    with log.open("rb") as stream:
+        diagnosis = next(iter(explain_log(stream).causes), None)
     reason, cause = _reason(returncode, log), f"\n  {diagnosis.cause}" if diagnosis else ""
     commands = [diagnosis.fix, diagnosis.command] if diagnosis else []
     return BuildError(

@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.commands import (
     build,
+    explain,
     history,
     hosts,
     plan,
@@ -51,7 +52,7 @@ def _root(
     pass
 
 
-for _command in (hosts, probe, plan, build, push, verify, provision, status, rollback, history, recover):
+for _command in (hosts, probe, plan, build, push, verify, provision, status, rollback, explain, history, recover):
     app.command(_command.NAME)(spread(_command.command))
 app.add_typer(store.app)
 app.add_typer(recipe.app)

@@ -10,13 +10,17 @@ _LONGEST_LINE = 4000
 """Compiler command lines may be longer; what tells an error is not."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_ERROR = r"(?:fatal error|error|致命错误|错误|[Ss]chwerwiegender Fehler|Fehler|erreur fatale|erreur) ?[:：] ?"  # noqa: RUF001 - as gcc writes it
 _ERRORS = (
     # gcc and clang: `csrc/adam/cpu_adam.cpp:12:5: fatal error: x.h: No such file or directory`
-    re.compile(r"^(?P<file>[^\s:()]+):(?P<line>\d+):(?:\d+:)? (?:fatal )?error: (?P<text>.+)"),
+    re.compile(rf"^(?P<file>[^\s:()]+):(?P<line>\d+):(?:\d+:)? {_ERROR}(?P<text>.+)"),
     # gcc, of a file that an option of its command line names (`-include`)
     re.compile(r"^<command-line>: (?:fatal )?error: (?P<text>.+)"),
     # nvcc's front end: `csrc/x.cu(12): error: identifier "y" is undefined`
     re.compile(r"^(?P<file>[^\s:()]+)\((?P<line>\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: (?P<text>.+)"),
+    # MSVC: `C:\\x\\y.cpp(12): error C2039: 'z': is not a member of 'std'`, `LINK : fatal error LNK1104: …`
+    re.compile(r"^(?P<file>(?:[A-Za-z]:)?[^:()]+)\((?P<line>\d+)\): (?:fatal )?error (?P<text>C\d+: .+)"),
+    re.compile(r"^LINK : fatal error (?P<text>LNK\d+: .+)"),
     # a linker: `/usr/bin/ld: cannot find -laio: …`, `x.cpp:(.text+0x1): undefined reference to …`
     re.compile(
         r"^\S*\bld(?:\.\w+)?: (?!warning)(?P<text>cannot .+|.*undefined reference.+|.*not recognized.*|.*truncated.*)"

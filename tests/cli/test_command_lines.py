@@ -23,6 +23,7 @@ ON_HOSTS = [
     "provision",
     "status",
     "rollback",
+    "explain",
     "history",
     "recover",
 ]
