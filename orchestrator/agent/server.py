@@ -35,6 +35,7 @@ OPERATIONS = {
     "stage": "staging",
     "activate": "activation",
     "status": "status",
+    "symbols": "symbols",
     "verify": "verification",
     "verified": "concluding",
     "commit": "concluding",

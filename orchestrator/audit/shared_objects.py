@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -12,43 +11,22 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
+from elftools.elf.sections import SymbolTableSection
 
 from orchestrator.audit.fatbin import CodeKind, DeviceCode, read_fatbin
+from orchestrator.audit.instructions import asks_the_cpu, find_cpu_level
+from orchestrator.audit.torch_symbols import find_cxx11_abi, is_of_torch
+from orchestrator.model.audit import SharedObject
 
 MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_PPC64": "ppc64le", "EM_386": "i686"}
-CUDA_CODE_SECTION = ".nv_fatbin"
-DEVICE_CODE_SECTIONS = frozenset({CUDA_CODE_SECTION, ".hip_fatbin"})
-"""Where nvcc and hipcc put the fat binary in the host object."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SharedObject:
-    """One `.so`, and what must be there for it to load."""
-
-    machine: str
-    """As `uname -m` says: `x86_64`; for others the ELF constant."""
-    size_bytes: int
-    glibc: str | None
-    """Highest GLIBC version of a symbol that it needs: `2.34`; None when it needs none."""
-    glibcxx: str | None
-    cxxabi: str | None
-    needed: tuple[str, ...]
-    """DT_NEEDED libraries, in order."""
-    search_path: tuple[str, ...]
-    """Folders of DT_RUNPATH, or of the older DT_RPATH."""
-    has_debug_sections: bool
-    has_device_code: bool
-    gpu_archs: tuple[str, ...] = ()
-    """Sorted: archs of the cubins in it, like `sm_90`; those of HIP code are not read."""
-    ptx_archs: tuple[str, ...] = ()
-    """Sorted: virtual archs of the PTX in it, like `compute_90`."""
+CUDA_CODE_SECTIONS = (".nv_fatbin", "__nv_relfatbin")
+"""Where nvcc puts fat binaries in the host object; the second holds what `-rdc=true` left to be linked."""
+DEVICE_CODE_SECTIONS = frozenset({*CUDA_CODE_SECTIONS, ".hip_fatbin"})
+SHF_EXECINSTR = 4
 
 
 def read_shared_object(content: bytes | Path) -> SharedObject:
-    """Read one shared object, from its bytes or its file.
-
-    Raises ValueError when it is no ELF file, or has GPU code of an unknown form.
-    """
+    """Read one shared object, from its bytes or its file. Raises ValueError when it is no ELF file."""
     file_bytes = content if isinstance(content, bytes) else content.read_bytes()
     try:
         return _read(ELFFile(BytesIO(file_bytes)), len(file_bytes))
@@ -75,11 +53,13 @@ def _read(elf: ELFFile, size_bytes: int) -> SharedObject:
     sections = {section.name for section in elf.iter_sections()}
     versions = tuple(_needed_versions(elf))
     tags = list(_dynamic_tags(elf))
-    cuda_code = elf.get_section_by_name(CUDA_CODE_SECTION)
-    codes = read_fatbin(cuda_code.data()) if cuda_code else ()
+    codes, unread = _device_codes(elf)
+    symbols = tuple(sorted(set(_torch_symbols(elf))))
+    code = _machine_code(elf) if elf["e_machine"] == "EM_X86_64" else None
     return SharedObject(
         machine=MACHINES.get(elf["e_machine"], str(elf["e_machine"])),
         size_bytes=size_bytes,
+        soname=next((text for name, text in tags if name == "DT_SONAME"), None),
         glibc=highest_version("GLIBC", versions),
         glibcxx=highest_version("GLIBCXX", versions),
         cxxabi=highest_version("CXXABI", versions),
@@ -87,11 +67,44 @@ def _read(elf: ELFFile, size_bytes: int) -> SharedObject:
         search_path=tuple(
             folder for name, text in tags if name in ("DT_RUNPATH", "DT_RPATH") for folder in text.split(":")
         ),
+        torch_symbols=symbols,
+        cxx11_abi=find_cxx11_abi(symbols),
+        cpu_level=find_cpu_level(code) if code is not None else None,
+        asks_the_cpu=code is not None and asks_the_cpu(code),
         has_debug_sections=any(name.startswith((".debug_", ".zdebug_")) for name in sections),
+        is_stripped=".symtab" not in sections,
         has_device_code=not DEVICE_CODE_SECTIONS.isdisjoint(sections),
         gpu_archs=_archs_of(codes, CodeKind.CUBIN),
         ptx_archs=_archs_of(codes, CodeKind.PTX),
+        unread_gpu_code=unread,
     )
+
+
+def _device_codes(elf: ELFFile) -> tuple[tuple[DeviceCode, ...], str | None]:
+    """Return all CUDA code, or none of it and why."""
+    sections = [section.data() for section in elf.iter_sections() if section.name in CUDA_CODE_SECTIONS]
+    try:
+        return tuple(code for section in sections for code in read_fatbin(section)), None
+    except ValueError as error:
+        return (), str(error)
+
+
+def _machine_code(elf: ELFFile) -> bytes:
+    return b"".join(
+        section.data()
+        for section in elf.iter_sections()
+        if section["sh_type"] == "SHT_PROGBITS" and section["sh_flags"] & SHF_EXECINSTR
+    )
+
+
+def _torch_symbols(elf: ELFFile) -> Iterator[str]:
+    """Yield the undefined symbols that are torch's; a weak one may stay undefined."""
+    table = elf.get_section_by_name(".dynsym")
+    if isinstance(table, SymbolTableSection):
+        for symbol in table.iter_symbols():
+            is_undefined = symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL"
+            if is_undefined and is_of_torch(symbol.name):
+                yield symbol.name
 
 
 def _archs_of(codes: Iterable[DeviceCode], kind: CodeKind) -> tuple[str, ...]:
@@ -107,7 +120,7 @@ def _needed_versions(elf: ELFFile) -> Iterator[str]:
 
 def _dynamic_tags(elf: ELFFile) -> Iterator[tuple[str, str]]:
     """Yield the dynamic entries that name something, like (`DT_NEEDED`, `libc.so.6`)."""
-    attributes = {"DT_NEEDED": "needed", "DT_RUNPATH": "runpath", "DT_RPATH": "rpath"}
+    attributes = {"DT_NEEDED": "needed", "DT_SONAME": "soname", "DT_RUNPATH": "runpath", "DT_RPATH": "rpath"}
     for section in elf.iter_sections():
         if isinstance(section, DynamicSection):
             for tag in section.iter_tags():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Iterable, Iterator
 
+from orchestrator.audit.fit_libraries import check_libraries, check_search_paths
+from orchestrator.audit.fit_system import check_instructions, check_machine, check_symbol_versions, check_tags
+from orchestrator.audit.fit_torch import check_driver, check_gpus, check_torch
 from orchestrator.audit.shared_objects import version_order
+from orchestrator.model.audit import Aspect, FitVerdict, Misfit, WheelContents
 from orchestrator.model.facts import Facts
 from orchestrator.model.signature import Accelerator, CpuLevel
 from orchestrator.model.wheels import Manifest, OpRecord
@@ -15,32 +17,37 @@ from orchestrator.planning.eligibility import arch_of_gpu
 
 LIBAIO = "libaio.so.1"
 
+Check = Callable[[WheelContents, Facts], Iterable[Misfit]]
+_CHECKS_OF_FILES: tuple[Check, ...] = (
+    check_tags,
+    check_machine,
+    check_instructions,
+    check_symbol_versions,
+    check_libraries,
+    check_search_paths,
+    check_torch,
+    check_gpus,
+    check_driver,
+)
 
-class Aspect(str, Enum):
-    """What of a host a wheel depends on."""
 
-    PYTHON = "python"
-    MACHINE = "machine"
-    CPU = "cpu"
-    GLIBC = "glibc"
-    GLIBCXX = "glibcxx"
-    LIBRARY = "library"
-    TORCH = "torch"
-    ACCELERATOR = "accelerator"
-    GPU_ARCH = "gpu-arch"
+def judge(contents: WheelContents, facts: Facts) -> FitVerdict:
+    """Return what a wheel is to a host by all that its files show and, where it has one, its manifest says.
+
+    What both tell of one aspect is told once, in the manifest's words, but for libraries, of which the files know more.
+    """
+    said = tuple(each for each in _said_by_manifest(contents, facts) if each.aspect is not Aspect.LIBRARY)
+    told = {misfit.aspect for misfit in said}
+    shown = (each for check in _CHECKS_OF_FILES for each in check(contents, facts) if each.aspect not in told)
+    return FitVerdict.of((*said, *shown))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Misfit:
-    """One reason why a wheel would not work on a host."""
-
-    aspect: Aspect
-    evidence: str
-    """What the wheel needs and what the host has: `cpu_adam needs GLIBC_2.38, the host has 2.36`."""
+def _said_by_manifest(contents: WheelContents, facts: Facts) -> tuple[Misfit, ...]:
+    return audit(contents.manifest, facts) if contents.manifest else ()
 
 
 def audit(manifest: Manifest, facts: Facts) -> tuple[Misfit, ...]:
-    """Return every reason why this wheel would not work on this host; empty: it fits."""
+    """Return every reason why a wheel that is what its manifest says would not work on this host; empty: it fits."""
     checks = (_python, _machine, _cpu, _symbol_versions, _libaio, _search_paths, _torch, _gpus)
     return tuple(misfit for check in checks for misfit in check(manifest, facts))
 

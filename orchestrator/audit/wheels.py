@@ -1,13 +1,12 @@
-"""Reads what any DeepSpeed wheel contains, ours or not."""
+"""Reads what any wheel of compiled code contains: a DeepSpeed, ours or not, or another extension of torch."""
 
 from __future__ import annotations
 
 import ast
 import csv
 import json
+import re
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import BytesParser
 from pathlib import Path
@@ -16,37 +15,15 @@ from zipfile import BadZipFile
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from wheel.wheelfile import WheelError, WheelFile
 
-from orchestrator.audit.shared_objects import SharedObject, read_shared_object
+from orchestrator.audit.shared_objects import read_shared_object
 from orchestrator.errors import StoreError
+from orchestrator.model.audit import SharedObject, WheelContents
 from orchestrator.model.codec import DocumentError, from_document
 from orchestrator.model.wheels import MANIFEST_NAME, MANIFEST_SCHEMA, Manifest
 
 BUILD_RECORD = "deepspeed/git_version_info_installed.py"
 """Written by DeepSpeed's setup.py (0.8 to 0.19): plain assignments of literals; a built op may be `1` or `True`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WheelContents:
-    """What a wheel says and holds."""
-
-    filename: str
-    name: str
-    """Normalised: `deepspeed`."""
-    version: str
-    tags: tuple[str, ...]
-    """Sorted: `cp311-cp311-linux_x86_64`; from the file's name."""
-    requires: tuple[str, ...] = ()
-    """Its Requires-Dist lines."""
-    requires_python: str | None = None
-    shared_objects: Mapping[str, SharedObject] = field(default_factory=dict)
-    """Path inside the wheel → what it needs."""
-    installed_ops: Mapping[str, bool] = field(default_factory=dict)
-    """What DeepSpeed itself believes to be built; empty when it does not say."""
-    accelerator: str | None = None
-    torch: Mapping[str, str] = field(default_factory=dict)
-    """DeepSpeed's record of torch: `version`, `cuda_version`, `hip_version` as major.minor; `0.0` is none."""
-    manifest: Manifest | None = None
-    """None: not built by dsdeploy, or by one whose manifest this one cannot read."""
+_LIBRARY = re.compile(r".*\.so(?:\.\d+)*")
 
 
 def read_wheel(path: Path) -> WheelContents:
@@ -59,7 +36,7 @@ def read_wheel(path: Path) -> WheelContents:
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (WheelError, InvalidWheelFilename, BadZipFile, zlib.error, ValueError, EOFError) as error:
-        raise StoreError(f"{path}: is not a whole wheel: {error}", hint="build or copy it again") from error
+        raise StoreError(f"{path} is not a whole wheel: {error}", hint="build or copy it again") from error
 
 
 def _read(path: Path) -> WheelContents:
@@ -68,7 +45,7 @@ def _read(path: Path) -> WheelContents:
     with WheelFile(path) as wheel:
         for member in wheel.namelist():
             content = wheel.read(member)
-            if member.endswith(".so"):
+            if _LIBRARY.fullmatch(member):
                 shared_objects[member] = _shared_object(member, content)
             elif member == BUILD_RECORD or member.startswith(f"{wheel.dist_info_path}/"):
                 texts[Path(member).name] = content
@@ -77,6 +54,7 @@ def _read(path: Path) -> WheelContents:
     record = _assignments(texts.get(Path(BUILD_RECORD).name, b""))
     return WheelContents(
         filename=path.name,
+        size_bytes=path.stat().st_size,
         name=name,
         version=str(version),
         tags=tuple(sorted(str(tag) for tag in tags)),

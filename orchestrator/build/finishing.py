@@ -46,8 +46,9 @@ def finish_wheel(draft: Path, folder: Path, manifest: Manifest, *, needs: Sequen
 
 def pin_torch(metadata: str, torch_version: str) -> str:
     """Return the METADATA text with its unconditional requirement of torch narrowed to torch's minor version."""
-    kept = "\n".join(line for line in metadata.split("\n") if not _requires_torch(line))
-    return add_requirements(kept, [f"torch=={torch_minor(torch_version)}.*"])
+    head, blank, description = metadata.partition("\n\n")
+    kept = "\n".join(line for line in head.split("\n") if not _requires_torch(line))
+    return add_requirements(f"{kept}{blank}{description}", [f"torch=={torch_minor(torch_version)}.*"])
 
 
 def add_requirements(metadata: str, requirements: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +11,6 @@ from typing import BinaryIO
 from orchestrator.errors import UsageError
 
 STANDARD_INPUT = Path("-")
-
-
-def is_wheel(path: Path) -> bool:
-    """Say whether a path names a wheel: a zip file ending in .whl."""
-    return path.suffix == ".whl" and path.is_file() and zipfile.is_zipfile(path)
 
 
 @contextmanager

@@ -75,14 +75,16 @@ def plan_saved(run: Run, path: Path) -> Planned:
 
 def plan_wheel_file(run: Run, path: Path, *, force: bool) -> Planned:
     """Take a wheel file into the store and plan to bring it to every host that it fits."""
-    from orchestrator.audit.verdicts import audit
+    from orchestrator.audit.verdicts import judge
+    from orchestrator.audit.wheels import read_wheel
     from orchestrator.planning.given_wheel import plan_given_wheel
     from orchestrator.store.wheel_files import read_artifact
 
+    contents = read_wheel(path)
     artifact = run.store.add(path, read_artifact(path).manifest)
 
     def find_misfits(facts: Facts) -> list[str]:
-        return [misfit.evidence for misfit in audit(artifact.manifest, facts)]
+        return [misfit.evidence for misfit in judge(contents, facts).misfits]
 
     outcomes = run.probe(run.hosts, recipe_python=None)
     plan = plan_given_wheel(artifact, outcomes, find_misfits=find_misfits, force=force)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.errors import DsdeployError
+from orchestrator.model.audit import FitVerdict, WheelContents
 from orchestrator.model.building import WheelResult
 from orchestrator.model.codec import to_document
 from orchestrator.model.deployment import DeploymentResult, HostEnd
@@ -56,7 +57,13 @@ def plan_document(plan: DeployPlan) -> Document:
 
 
 def verify_document(verifications: Mapping[str, Verification], failures: Sequence[Outcome[object]] = ()) -> Document:
-    """Return `dsdeploy.verify/1`: each host's checks and op report, and the hosts that could not be verified."""
+    """Return `dsdeploy.verify/1`: each host's checks and op report, and the hosts that could not be verified.
+
+    A check's `state` is `ran` (the numbers agree with torch's), `loaded` (and not run; `text` may say why), `failed`,
+    `wrong`, `no-kernel-image`, `crashed`, `timed-out` or `absent`; its `gpu` is null where that makes no difference.
+    `findings` are no failures: `jit-lock-stale`, `jit-cache-stale`, `jit-cache-stale-nfs`, `triton-cache-nfs` or
+    `several-cudart` is their `kind`.
+    """
     return {
         "schema": "dsdeploy.verify/1",
         "hosts": {host: _verification(verification) for host, verification in verifications.items()},
@@ -206,6 +213,23 @@ def recover_document(recovered: Recovered) -> Document:
         for host in recovered.ledgers
     }
     return {"schema": "dsdeploy.recover/1", "hosts": hosts, "failures": _failures(recovered.failures)}
+
+
+def explain_wheel_document(
+    contents: WheelContents, verdicts: Mapping[str, FitVerdict], failures: Sequence[Outcome[object]] = ()
+) -> Document:
+    """Return `dsdeploy.explain/1` of kind `wheel`: all that its files show, and what it is to each host.
+
+    `hosts` is empty where none were asked; a host's `fits` says whether the wheel could be sent there, its `misfits`
+    why not, its `warnings` what to know all the same. A misfit's `aspect` is what of the host it is about.
+    """
+    return {
+        "schema": "dsdeploy.explain/1",
+        "kind": "wheel",
+        "wheel": to_document(contents),
+        "hosts": {host: {"fits": verdict.fits, **to_document(verdict)} for host, verdict in verdicts.items()},
+        "failures": _failures(failures),
+    }
 
 
 def _fan_out(report: FanOutReport | None) -> Document | None:

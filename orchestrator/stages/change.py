@@ -16,6 +16,7 @@ from orchestrator.model.verification import Verification
 from orchestrator.planning.folding import fold_hosts
 from orchestrator.planning.policy import Course, decide_course, make_waves, spread_over_sites
 from orchestrator.ports import Carrier, Fleet, Journal, Reporter
+from orchestrator.stages.explaining import explain_failures
 from orchestrator.stages.fan_out import fan_out
 from orchestrator.stages.install import Installer
 from orchestrator.stages.locking import hold_hosts
@@ -235,7 +236,7 @@ class _Change:
             fan_out=self._fan_out,
             verifications=self._verifications,
             ends=self._all_ends(),
-            failures=(*self._unhealed(), *unknown),
+            failures=(*explain_failures(self._unhealed()), *unknown),
             interrupted=self._is_interrupted,
         )
 

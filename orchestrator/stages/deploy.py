@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from orchestrator.audit.verdicts import audit
+from orchestrator.audit.verdicts import judge
 from orchestrator.audit.wheels import read_wheel
 from orchestrator.errors import DsdeployError, PlanError
+from orchestrator.model.audit import WheelContents
 from orchestrator.model.deployment import DeploymentIdentity, DeploymentResult, HostEnd, Policy
 from orchestrator.model.facts import Facts
 from orchestrator.model.history import DeploymentKind
@@ -16,6 +17,7 @@ from orchestrator.model.plan import DeployPlan, HostVerdict
 from orchestrator.model.wheels import Artifact, BuildKey
 from orchestrator.planning.sites import check_bystanders, make_sites
 from orchestrator.ports import PackageIndex, Store
+from orchestrator.stages.audit import SymbolQuestion, check_symbols
 from orchestrator.stages.bundle import Bundler, wheel_parcel
 from orchestrator.stages.change import ChangePorts, ChangeTask, change
 from orchestrator.stages.orders import InstallOrder, order_wheel
@@ -71,31 +73,44 @@ def deploy(task: DeployTask, ports: DeployPorts) -> DeploymentResult:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wheel:
+    """A wheel of the plan, read once for all hosts."""
+
+    artifact: Artifact
+    contents: WheelContents
+    bundler: Bundler
+
+
 def _make_orders(task: DeployTask, ports: DeployPorts) -> tuple[dict[str, InstallOrder], tuple[Outcome[object], ...]]:
     """Return an order for every host to install, or why it cannot be given one."""
     orders: dict[str, InstallOrder] = {}
     failures: list[Outcome[object]] = []
-    bundlers = {key: _make_bundler(artifact, ports) for key, artifact in task.artifacts.items()}
-    for host in task.plan.of_verdict(HostVerdict.INSTALL):
-        assert host.build_key is not None  # only rejected hosts have none
-        artifact, bundler = task.artifacts[host.build_key], bundlers[host.build_key]
+    questions: dict[str, SymbolQuestion] = {}
+    wheels = {key: _read(artifact, ports) for key, artifact in task.artifacts.items()}
+    for row in task.plan.of_verdict(HostVerdict.INSTALL):
+        assert row.build_key is not None  # only rejected hosts have none
+        wheel, host = wheels[row.build_key], row.host
         try:
-            orders[host.host] = _make_order(host.host, artifact, bundler, task)
+            orders[host] = _make_order(host, wheel, task)
         except DsdeployError as error:
-            failures.append(Outcome(host=host.host, failure=Failure.of(error)))
-    return orders, tuple(failures)
+            failures.append(Outcome(host=host, failure=Failure.of(error)))
+        else:
+            questions[host] = SymbolQuestion(contents=wheel.contents, python=task.pythons[host], facts=task.facts[host])
+    return orders, (*failures, *check_symbols(questions, ports.change.fleet))
 
 
-def _make_bundler(artifact: Artifact, ports: DeployPorts) -> Bundler:
+def _read(artifact: Artifact, ports: DeployPorts) -> _Wheel:
     parcel = wheel_parcel(artifact, ports.store)
-    return Bundler(parcel, read_wheel(parcel.source).requires, ports.index)
+    contents = replace(read_wheel(parcel.source), manifest=artifact.manifest)
+    return _Wheel(artifact=artifact, contents=contents, bundler=Bundler(parcel, contents.requires, ports.index))
 
 
-def _make_order(host: str, artifact: Artifact, bundler: Bundler, task: DeployTask) -> InstallOrder:
+def _make_order(host: str, wheel: _Wheel, task: DeployTask) -> InstallOrder:
     facts = task.facts[host]
-    misfits = audit(artifact.manifest, facts)
+    misfits = judge(wheel.contents, facts).misfits
     if misfits:
         evidence = "; ".join(misfit.evidence for misfit in misfits)
-        raise PlanError(f"{host}: {artifact.filename} cannot work there: {evidence}")
-    bundle = bundler.bundle_for(facts)
-    return order_wheel(artifact, bundle, python=task.pythons[host], facts=facts, identity=task.identity)
+        raise PlanError(f"{host}: {wheel.artifact.filename} cannot work there: {evidence}")
+    bundle = wheel.bundler.bundle_for(facts)
+    return order_wheel(wheel.artifact, bundle, python=task.pythons[host], facts=facts, identity=task.identity)

@@ -37,7 +37,7 @@ def read_artifact(path: Path) -> Artifact:
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (WheelError, BadZipFile, zlib.error, ValueError, EOFError) as error:
-        raise StoreError(f"{path}: is not a whole wheel: {error}", hint="build or copy it again") from error
+        raise StoreError(f"{path} is not a whole wheel: {error}", hint="build or copy it again") from error
 
 
 def digest_of_file(path: Path) -> Sha256:

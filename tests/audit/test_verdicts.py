@@ -8,7 +8,8 @@ import pytest
 from fakes.hosts import INTERPRETER, SYSTEM
 from fakes.wheels import make_manifest, make_signature
 
-from orchestrator.audit.verdicts import Aspect, audit
+from orchestrator.audit.verdicts import audit
+from orchestrator.model.audit import Aspect
 from orchestrator.model.facts import Facts, Gpu, Torch
 from orchestrator.model.signature import Accelerator, CpuLevel
 from orchestrator.model.wheels import Manifest, OpRecord

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from toolchain_parts import TAGS, WHEELS, write_files
 
-from orchestrator.audit.shared_objects import SharedObject, read_shared_object
+from orchestrator.audit.shared_objects import read_shared_object
 from orchestrator.build.steps import Workshop
 from orchestrator.build.toolchains.linking import CudaHome, LinkedHome, StageCache, link_cuda_home
 from orchestrator.build.toolchains.wheels import WheelToolchains
 from orchestrator.index.pip_index import PipIndex
+from orchestrator.model.audit import SharedObject
 from orchestrator.remote.local import open_local
 from orchestrator.remote.session import AgentSession
 

@@ -69,14 +69,14 @@ def test_what_cannot_be_read_is_a_usage_error(tmp_path: Path, capsys: Capture) -
     assert "Is a directory" in capsys.readouterr().err
 
 
-def test_a_wheel_is_no_log_and_a_log_that_is_called_so_is_none(tmp_path: Path, capsys: Capture) -> None:
+def test_a_file_that_is_called_a_wheel_is_one_or_is_damaged(tmp_path: Path, capsys: Capture) -> None:
     wheel = tmp_path / "x-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("x.py", "")
-    assert exit_code_of(str(wheel)) == 2
-    assert "not a log" in capsys.readouterr().err
-    wheel.write_bytes(KNOWN.read_bytes())
-    assert exit_code_of(str(wheel)) == 0
+    assert exit_code_of(str(wheel)) == 6
+    wheel.write_bytes(wheel.read_bytes()[:20])
+    assert exit_code_of(str(wheel)) == 6
+    assert capsys.readouterr().err.count("not a whole wheel") == 2
 
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
