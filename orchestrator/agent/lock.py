@@ -32,7 +32,7 @@ class Limits:
         self,
         *,
         lease_s: float = 60.0,
-        silent_after_s: float = 25.0,
+        silent_after_s: float = 12.0,
         ending_s: float = 150.0,
         older_s: float = 5.0,
         younger_s: float = 1.0,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from orchestrator.errors import DsdeployError, HostError, LockedError
@@ -34,6 +35,9 @@ class Pace:
 
 
 _PACE = Pace()
+_AS_THE_AGENT_HAS_THEM: Mapping[str, float] = MappingProxyType({})
+_OWNER_S = 15.0
+"""A little more than an agent needs to find a controller silent."""
 _RELEASE = {"do": "release"}
 
 
@@ -58,8 +62,12 @@ def hold_hosts(
 def hold_free_hosts(
     hosts: Sequence[str], identity: DeploymentIdentity, *, fleet: Fleet, reporter: Reporter, pace: Pace = _PACE
 ) -> Iterator[Outcomes[None]]:
-    """Have the lock of every host that no other deployment has, for the length of the block; yield the failures too."""
-    holds = _Holds(hosts, identity, reporter, pace)
+    """Have the lock of every host that no other deployment has, for the length of the block; yield the failures too.
+
+    The owner may be a controller that died a moment ago: it is given so long that its silence tells.
+    """
+    limits = {"older_s": _OWNER_S, "younger_s": _OWNER_S}
+    holds = _Holds(hosts, identity, reporter, pace, limits)
     with holds.kept_alive():
         outcomes = on_hosts(Stage.LOCK, hosts, holds.take, fleet=fleet, reporter=reporter)
         holds.tell_notes()
@@ -69,8 +77,20 @@ def hold_free_hosts(
 class _Holds:
     """The locks of all hosts, each with a conversation of its own."""
 
-    def __init__(self, hosts: Sequence[str], identity: DeploymentIdentity, reporter: Reporter, pace: Pace) -> None:
-        self._parameters = {"deployment": identity.id, "author": identity.author, "pid": os.getpid()}
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        identity: DeploymentIdentity,
+        reporter: Reporter,
+        pace: Pace,
+        limits: Mapping[str, float] = _AS_THE_AGENT_HAS_THEM,
+    ) -> None:
+        self._parameters = {
+            "deployment": identity.id,
+            "author": identity.author,
+            "pid": os.getpid(),
+            "limits": dict(limits),
+        }
         self._holds = {host: _Hold(host, reporter) for host in hosts}
         self._messengers = Messengers()
         self._reporter = reporter
