@@ -41,18 +41,31 @@ def network_id(folder: str, inode: int, mountinfo: str) -> str | None:
     `mountinfo` is the text of /proc/self/mountinfo (proc(5)). A source that names nobody, as that of some FUSE mounts,
     may be another one on each host, and proves nothing.
     """
-    mounts = [_mount(line) for line in mountinfo.splitlines() if " - " in line]
-    around = [mount for mount in mounts if _is_inside(folder, mount[1])]
-    if not around:
+    mount = _network_mount(folder, mountinfo)
+    if mount is None:
         return None
-    root, point, kind, source = max(reversed(around), key=lambda mount: len(mount[1]))  # the last one hides the others
-    if not _NETWORK.fullmatch(kind):
-        return None
+    root, point, kind, source = mount
     inside = os.path.normpath("/".join((root, os.path.relpath(folder, point)))).strip("/")
     place = f"{source.rstrip('/')}/{inside}"
     if kind in _OWN_NAMES:
         return f"{kind}:{place}#{inode}"
     return place if _NAMES_A_SERVER.match(source) else None
+
+
+def is_on_network(folder: str, mountinfo: str) -> bool:
+    """Return whether a folder, which need not be there, is on a file system that is known to be a network's."""
+    mount = _network_mount(folder, mountinfo)
+    return mount is not None and (mount[2] in _OWN_NAMES or _NAMES_A_SERVER.match(mount[3]) is not None)
+
+
+def _network_mount(folder: str, mountinfo: str) -> tuple[str, str, str, str] | None:
+    """Return what a folder is in: root, mount point, file system type and source; None when that is on a local disk."""
+    mounts = [_mount(line) for line in mountinfo.splitlines() if " - " in line]
+    around = [mount for mount in mounts if _is_inside(folder, mount[1])]
+    if not around:
+        return None
+    nearest = max(reversed(around), key=lambda mount: len(mount[1]))  # the last one hides the others
+    return nearest if _NETWORK.fullmatch(nearest[2]) else None
 
 
 def _mount(line: str) -> tuple[str, str, str, str]:

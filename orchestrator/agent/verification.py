@@ -1,11 +1,13 @@
-"""Proves what an installed DeepSpeed can do: its own report, and every op loaded with JIT made impossible."""
+"""Proves what an installed DeepSpeed can do: its own report, and every op loaded and run with JIT made impossible."""
 
 from __future__ import annotations
 
 import json
 import os
+import time
 
 from .errors import AgentError
+from .findings import find_all
 from .gathering import gather
 from .interpreter import MARK, describe_interpreter, script_argv
 from .op_report import parse_op_report
@@ -33,13 +35,14 @@ def verify(request: Request) -> dict[str, Any]:
     _refuse_version(interpreter, request.value("version", str))
     folder = request.cache.make_workspace()
     try:
-        checks, (report, report_error) = gather(
+        checks, (report, report_error), findings = gather(
             lambda: _check_ops(request, interpreter, folder),
             lambda: _read_report(request, interpreter["executable"], folder),
+            lambda: find_all(os.environ, os.path.expanduser("~"), interpreter["platlib"], time.time()),
         )
     finally:
         request.cache.discard(folder)
-    return {"checks": checks, "report": report, "report_error": report_error}
+    return {"checks": checks, "report": report, "report_error": report_error, "findings": findings}
 
 
 def _refuse_version(interpreter: dict[str, Any], version: str) -> None:
@@ -52,32 +55,55 @@ def _refuse_version(interpreter: dict[str, Any], version: str) -> None:
 
 
 def _check_ops(request: Request, interpreter: dict[str, Any], folder: str) -> list[Check]:
-    """Return one check for each op, in the order asked for; ops without an answer share the fate of the script."""
+    """Return each op's checks, in the order asked for; those without an answer share the fate of the script."""
     ops = request.value("ops", list)
+    accelerator = request.value("accelerator", str)
     timeout_s = request.seconds("timeout_s") or _DEFAULT_OP_TIMEOUT_S
-    checks: dict[str, Check] = {}
-    noise: list[str] = []
-
-    def listen(line: str) -> None:
-        if line.startswith(MARK):
-            check = json.loads(line[len(MARK) :])
-            checks[check["op"]] = check
-            request.event("check", **check)
-        else:
-            noise.append(line)
-
-    order = {"ops": ops, "timeout_s": timeout_s, "platlib": interpreter["platlib"], "folder": folder}
+    answers = _Answers(request, ops)
+    order = {
+        "ops": ops,
+        "accelerator": accelerator,
+        "timeout_s": timeout_s,
+        "platlib": interpreter["platlib"],
+        "folder": folder,
+    }
     ended = request.children.run(
         script_argv(interpreter["executable"], "op_checks", json.dumps(order)),
-        on_line=listen,
+        on_line=answers.listen,
         cwd=folder,
-        environment=_without_jit(request.value("accelerator", str), folder),
+        environment=_without_jit(accelerator, folder),
         timeout_s=_IMPORT_TIMEOUT_S + timeout_s * len(ops),
     )
     state = "timed-out" if ended.is_timed_out else "crashed" if ended.returncode < 0 else "failed"
-    text = last_line(noise) if state == "failed" else f"importing DeepSpeed {how_it_ended(ended.returncode)}"
-    missing = {op["name"]: {"op": op["name"], "state": state, "text": text, "elapsed_s": 0.0} for op in ops}
-    return [checks.get(name) or check for name, check in missing.items()]
+    how = f"importing DeepSpeed {how_it_ended(ended.returncode)}"
+    return answers.checks(state, last_line(answers.noise) if state == "failed" else how)
+
+
+class _Answers:
+    """What the script says: which checks there will be, then each as it ends, and the noise of what it imports."""
+
+    def __init__(self, request: Request, ops: list[dict[str, Any]]) -> None:
+        self.noise: list[str] = []
+        self._request = request
+        self._asked: list[list[Any]] = [[op["name"], None] for op in ops]
+        self._found: dict[tuple[str, int | None], Check] = {}
+
+    def listen(self, line: str) -> None:
+        """Take one line, and pass a check on as an event."""
+        if not line.startswith(MARK):
+            self.noise.append(line)
+            return
+        said = json.loads(line[len(MARK) :])
+        if isinstance(said, list):
+            self._asked = said
+        else:
+            self._found[said["op"], said["gpu"]] = said
+            self._request.event("check", **said)
+
+    def checks(self, state: str, text: str) -> list[Check]:
+        """Return all that were asked for; those that did not come have this state and text."""
+        fate = {"state": state, "text": text, "elapsed_s": 0.0}
+        return [self._found.get((op, gpu)) or dict(fate, op=op, gpu=gpu) for op, gpu in self._asked]
 
 
 def _without_jit(accelerator: str, folder: str) -> dict[str, str]:
@@ -94,7 +120,8 @@ def _without_jit(accelerator: str, folder: str) -> dict[str, str]:
         "CC": "false",
         "CXX": "false",
         "PYTORCH_NVCC": "false",
-        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking for GPUs must not start CUDA before the ops are forked
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # GPUs are numbered as nvidia-smi does
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # asking whether there are GPUs must not start CUDA
     }
     return dict(os.environ, **changes)
 

@@ -17,6 +17,8 @@ class CheckState(str, Enum):
     """An exception: `text` is its last line."""
     WRONG = "wrong"
     """It ran and the numbers differ."""
+    NO_KERNEL_IMAGE = "no-kernel-image"
+    """The GPU is of an arch for which the op's library has no code."""
     CRASHED = "crashed"
     """A signal ended the process."""
     TIMED_OUT = "timed-out"
@@ -31,12 +33,36 @@ class CheckState(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpCheck:
-    """One op, really loaded in a fresh process with JIT made impossible."""
+    """One op, really loaded in a fresh process with JIT made impossible, and run where torch can say what is right."""
+
+    op: str
+    gpu: int | None = None
+    """On which GPU, as nvidia-smi numbers them (or CUDA_VISIBLE_DEVICES); None where that makes no difference."""
+    state: CheckState
+    text: str = ""
+    """The error, how well the numbers agree, or why it was loaded only."""
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadOp:
+    """An op that cannot be used."""
 
     op: str
     state: CheckState
-    text: str = ""
-    elapsed_s: float = 0.0
+    text: str
+    gpus: tuple[int, ...]
+    """Where it ended so; empty where that makes no difference."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What was seen on the way and may spoil a job, though every op can be used."""
+
+    kind: str
+    """A word for programs; the catalogue's where it knows the failure that this leads to: `jit-lock-stale`."""
+    text: str
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +84,26 @@ class Verification:
     checks: tuple[OpCheck, ...]
     report: OpReport | None = None
     report_error: str | None = None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def is_good(self) -> bool:
         """Whether the report was read and every op can be used."""
         return self.report is not None and all(check.state.is_good for check in self.checks)
+
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """The GPUs on which ops were checked."""
+        return tuple(sorted({check.gpu for check in self.checks if check.gpu is not None}))
+
+    @property
+    def bad_ops(self) -> tuple[BadOp, ...]:
+        """The ops that cannot be used, equal ends on several GPUs told once."""
+        found: dict[tuple[str, CheckState, str], list[int]] = {}
+        for check in self.checks:
+            if not check.state.is_good:
+                gpus = found.setdefault((check.op, check.state, check.text), [])
+                gpus.extend([] if check.gpu is None else [check.gpu])
+        return tuple(
+            BadOp(op=op, state=state, text=text, gpus=tuple(gpus)) for (op, state, text), gpus in found.items()
+        )

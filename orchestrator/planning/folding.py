@@ -1,4 +1,4 @@
-"""Folds host names that differ in a number only: `worker-[0-1,3]`."""
+"""Folds host names that differ in a number only: `worker-[0-1,3]`; and the numbers of a host's GPUs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def fold_hosts(hosts: Iterable[str]) -> str:
         for (before, after), found in patterns.items()
         for numbers in _fold_by_padding(found)
     )
+
+
+def fold_gpus(gpus: Iterable[int]) -> str:
+    """Return one text for some GPUs of a host: `GPU 3`, `GPU [0-7]`."""
+    return fold_hosts(f"GPU {gpu}" for gpu in gpus)
 
 
 def _split(host: str) -> tuple[str, str, str]:

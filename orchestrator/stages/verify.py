@@ -18,6 +18,7 @@ from orchestrator.model.outcome import Failure, Outcome, Outcomes
 from orchestrator.model.signature import Accelerator
 from orchestrator.model.verification import Verification
 from orchestrator.model.wheels import MANIFEST_NAME, Manifest
+from orchestrator.planning.folding import fold_gpus
 from orchestrator.ports import Fleet, Remote, Reporter
 from orchestrator.stages.answers import read_answer
 from orchestrator.stages.on_hosts import on_hosts
@@ -144,7 +145,10 @@ def failed_verifications(verifications: Mapping[str, Verification]) -> Sequence[
 
 
 def _failure(host: str, verification: Verification) -> Failure:
-    bad = [f"{check.op} {check.state.value}" for check in verification.checks if not check.state.is_good]
+    bad = [
+        " on ".join(filter(None, (f"{each.op} {each.state.value}", fold_gpus(each.gpus))))
+        for each in verification.bad_ops
+    ]
     if verification.report is None:
         bad.append(f"ds_report could not be read ({verification.report_error})")
     return Failure(

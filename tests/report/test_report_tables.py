@@ -27,7 +27,7 @@ from orchestrator.model.outcome import Delivery, fold_failures
 from orchestrator.model.plan import Builder, DeployPlan, HostVerdict
 from orchestrator.model.signature import Accelerator
 from orchestrator.model.toolchain import Toolchain, ToolchainKind
-from orchestrator.model.verification import CheckState, Verification
+from orchestrator.model.verification import CheckState, Finding, OpCheck, OpReport, Verification
 from orchestrator.model.wheels import OpRecord
 from orchestrator.planning.grouping import group
 from orchestrator.report.tables.build import build_summary
@@ -208,6 +208,43 @@ def test_failures_stand_under_the_matrix_once_with_their_text() -> None:
     assert "✗ worker-[1-2]: cpu_adam crashed: signal 4 (SIGILL)" in text
     assert "✗ worker-5: ds_report: ds_report exited with 1" in text
     assert "✗ 3 hosts: 12 of 14 ops loaded or run" in text
+
+
+def on_gpus(*fused_lamb: CheckState) -> Verification:
+    """One CPU op, and one GPU op that ends so on as many GPUs."""
+    checks = [OpCheck(op="cpu_adam", state=CheckState.RAN)]
+    checks += [OpCheck(op="fused_lamb", gpu=gpu, state=state, text="no") for gpu, state in enumerate(fused_lamb)]
+    return Verification(checks=tuple(checks), report=OpReport())
+
+
+def test_a_host_whose_gpus_differ_has_a_row_for_each_kind_and_equal_ones_share_theirs() -> None:
+    ran, lacks = CheckState.RAN, CheckState.NO_KERNEL_IMAGE
+    good, bad = on_gpus(ran, ran), on_gpus(lacks, ran, ran, lacks)
+    text = drawn(matrix_table({"worker-0": good, "worker-1": good, "worker-2": bad}))
+    assert cells(text)[:4] == [
+        ["HOSTS", "ds_report", "cpu_adam", "fused_lamb"],
+        ["worker-[0-1] GPU [0-1]", "✓ read", "✓ ran", "✓ ran"],
+        ["worker-2 GPU [0,3]", "✓ read", "✓ ran", "✗ no-kernel-image"],
+        ["worker-2 GPU [1-2]", "✓ read", "✓ ran", "✓ ran"],
+    ]
+    assert "✗ worker-2: fused_lamb no-kernel-image on GPU [0,3]: no\n" in text
+    assert "✗ 3 hosts with 8 GPUs: 9 of 11 ops loaded or run" in text
+
+
+def test_why_ops_were_loaded_and_not_run_is_told_once() -> None:
+    checks = [OpCheck(op=op, state=CheckState.LOADED, text="not run: no GPU") for op in ("fused_lamb", "quantizer")]
+    loaded = Verification(checks=(*checks, OpCheck(op="gds", state=CheckState.LOADED)), report=OpReport())
+    text = drawn(matrix_table({"worker-0": loaded, "worker-1": loaded}))
+    assert text.count("loaded,") == 1
+    assert "· worker-[0-1]: fused_lamb, quantizer: loaded, not run: no GPU\n" in text
+
+
+def test_what_was_seen_on_the_way_is_a_note_and_no_failure() -> None:
+    finding = Finding(kind="jit-lock-stale", text="a lock that nobody holds: /x/lock", hint="rm /x/lock")
+    seen = replace(make_verification(), findings=(finding,))
+    text = drawn(matrix_table({"worker-0": seen, "worker-1": seen}))
+    assert "! worker-[0-1]: a lock that nobody holds: /x/lock\n  hint: rm /x/lock\n" in text
+    assert "✓ 2 hosts: 14 of 14 ops loaded or run" in text
 
 
 def test_a_good_matrix_ends_with_its_sum_and_no_failure() -> None:

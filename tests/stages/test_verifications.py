@@ -133,6 +133,17 @@ def test_an_op_that_fails_is_in_the_value_and_asks_for_the_exit_code() -> None:
     assert failed.failure.message == "worker-0: cpu_lion crashed"
 
 
+def test_an_op_that_fails_on_many_gpus_alike_is_told_once() -> None:
+    checks = [OpCheck(op="fused_adam", gpu=gpu, state=CheckState.NO_KERNEL_IMAGE, text="sm_86") for gpu in range(8)]
+    checks += [
+        OpCheck(op="quantizer", gpu=3, state=CheckState.WRONG),
+        OpCheck(op="quantizer", gpu=2, state=CheckState.RAN),
+    ]
+    (failed,) = failed_verifications({"a": Verification(checks=tuple(checks), report=OpReport())})
+    assert failed.failure is not None
+    assert failed.failure.message == "a: fused_adam no-kernel-image on GPU [0-7], quantizer wrong on GPU 3"
+
+
 def test_good_ops_without_a_report_are_not_good() -> None:
     check = OpCheck(op="cpu_adam", state=CheckState.RAN)
     unread = Verification(checks=(check,), report=None, report_error="torch is gone")
