@@ -20,8 +20,9 @@ from orchestrator.agent.cache import Cache
 from orchestrator.agent.change import Change
 from orchestrator.agent.disk import Disk
 from orchestrator.agent.errors import AgentError
-from orchestrator.agent.keeping import Site, survey
+from orchestrator.agent.keeping import survey
 from orchestrator.agent.ledger import all_ledgers
+from orchestrator.agent.own_files import Site
 from orchestrator.agent.record import check_record
 from orchestrator.errors import DsdeployError, HostError, InstallError
 from orchestrator.model.codec import to_document
