@@ -205,16 +205,22 @@ def load_and_run(op: Op, builders: dict[str, Any], order: dict[str, Any]) -> Ans
     if not builder.sources():
         importlib.import_module("ctypes").CDLL(path)  # a placeholder without a module inside: it must link, no more
         return "loaded", ""
-    device = use_device(order["accelerator"], op["gpu"])
+    device = use_device(order["accelerator"], op)
     loaded = builder.load(verbose=False)
     if os.path.realpath(loaded.__file__) != os.path.realpath(path):
         return "failed", f"{loaded.__file__} was loaded instead of {path}"
     return try_op(name, loaded, device, order["folder"])
 
 
-def use_device(accelerator: str, gpu: int | None) -> str | None:
-    """Choose this process's GPU; return torch's word for where the accelerator's ops run, None where there is none."""
+def use_device(accelerator: str, op: Op) -> str | None:
+    """Choose this process's GPU; return torch's word for where the accelerator's ops run, None where there is none.
+
+    Raises RuntimeError for an op that needs a GPU where torch sees none.
+    """
+    gpu = op["gpu"]
     if gpu is None:
+        if accelerator == "cuda" and op["name"] in ON_ACCELERATOR:
+            raise RuntimeError("torch sees no GPU: nvidia-smi says whether the driver works, and which CUDA it serves")
         return "cpu" if accelerator == "cpu" else None
     importlib.import_module("torch").cuda.set_device(gpu)
     return f"cuda:{gpu}"

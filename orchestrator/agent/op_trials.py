@@ -72,7 +72,7 @@ def try_op(name: str, op: Any, device: str | None, folder: str) -> Answer:  # no
         return "loaded", ""
     device = "cpu" if name in ON_CPU else device
     if device is None:
-        return "loaded", "not run: torch sees no GPU here"
+        return "loaded", "not run: there is no trial for this accelerator"
     bench = Bench(device, folder)
     try:
         return "ran", trial(op, bench)

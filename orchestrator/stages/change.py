@@ -193,7 +193,8 @@ class _Change:
 
     def _tell_what_comes(self) -> None:
         if self._open:
-            cause = "stopped" if self._is_interrupted else f"{fold_hosts(list(self._failures))} failed"
+            failed = fold_hosts(list(self._failures)) or "a step"
+            cause = "stopped" if self._is_interrupted else f"{failed} failed"
             again = "" if self._is_interrupted else " twice"
             self._ports.reporter.emit(
                 Note(
