@@ -85,6 +85,8 @@ class Host:
         while (frame := self.agent.read()).get("event") != "held":
             assert "error" not in frame, frame
         self._hold = number
+        committed = {ledger["prefix"]: ledger["committed"] for ledger in self.agent.ask("state")}
+        self.parameters["committed"] = committed.get(self.prefix)
 
     def release(self) -> None:
         self.agent.send({"id": self._hold, "tell": {"do": "release"}})
@@ -120,6 +122,7 @@ class Host:
         said: dict[str, Any] = self.agent.ask("activate", **{**self.parameters, **parameters})
         self.step("verified")
         self.step("commit")
+        self.parameters["committed"] = self.parameters["deployment"]
         return said
 
     def ledger(self) -> HostLedger:

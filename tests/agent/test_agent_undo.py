@@ -188,3 +188,10 @@ def test_a_dependency_that_could_not_be_put_back_is_refused_in_stage(tmp_path: P
         host.agent.ask("stage", **host.parameters)
     assert refused.value.hint is not None
     host.agent.hang_up()
+
+
+def test_what_was_committed_since_the_plan_was_made_is_not_built_upon(host: Host) -> None:
+    host.deploy()
+    host.restart("d2")
+    with pytest.raises(Refused, match="d1 was committed here since the plan was made"):
+        host.agent.ask("stage", **{**host.parameters, "committed": None})
